@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#
+# make            builds build/hopscope: no network, no root
+# make demo       (root) installs what is missing, builds, runs the demonstration
+# make test       (root) installs what is missing, builds, runs every test
+# make help       the rest
+#
+# The Makefile never calls sudo. A new file in src/*/, bpf/ or tests/*/ needs no line here.
+
+VERSION := 0.1.0
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+# Debian keeps bpftool and nats-server where a plain user's PATH does not look.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+BUILD   ?= build
+PREFIX  ?= /usr/local
+CFLAGS  ?= -O2 -g
+CLANG   ?= clang
+BPFTOOL ?= bpftool
+AR      ?= ar
+# Sanitizers for everything in BUILD: see `asan` and `fuzz`.
+SANITIZE ?=
+
+# As many jobs as cores, unless -j was given here or to the make that called this one.
+ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
+endif
+MAKEFLAGS += --no-print-directory
+
+ifeq ($(V),1)
+Q :=
+say := @:
+else
+Q := @
+say := @printf '  %-5s %s\n'
+endif
+
+O := $(BUILD)
+
+SRCS     := $(wildcard src/*.c src/*/*.c)
+LIB_OBJS := $(patsubst %.c,$(O)/%.o,$(filter-out src/main.c,$(SRCS)))
+SKELS    := $(patsubst bpf/%.bpf.c,$(O)/%.skel.h,$(wildcard bpf/*.bpf.c))
+LIB      := $(O)/libhopscope.a
+
+UNIT_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
+BPF_TESTS  := $(patsubst %.c,$(O)/%,$(wildcard tests/bpf/test_*.c))
+FUZZERS    := $(patsubst %.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+# pkg-config may be absent until `scripts/deps` ran, so it is asked when first needed, and once.
+PKGS = libbpf libelf zlib libcyaml jansson libcap libnats \
+       $(shell pkg-config --exists msgpack 2>/dev/null && echo msgpack || echo msgpack-c)
+once = $(eval $(1) := $(2))$($(1))
+PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell pkg-config --cflags $(PKGS)))
+PKG_LIBS   = $(call once,PKG_LIBS,$(shell pkg-config --libs $(PKGS)) -lm)
+
+# Skeletons are generated: as system headers they are nobody's warning.
+INCLUDES := -Isrc -Iinclude -isystem $(O)
+SAN_FLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all \
+	     -fno-omit-frame-pointer)
+ALL_CFLAGS = -std=gnu11 $(CFLAGS) -Wall -Wextra -Werror $(SAN_FLAGS) $(INCLUDES) \
+	     -DHOPSCOPE_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
+ALL_LDFLAGS = $(CFLAGS) $(LDFLAGS) $(SAN_FLAGS)
+
+# libbpf's names for the architecture.
+MACHINE := $(shell uname -m)
+ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/powerpc/; \
+	s/riscv64/riscv/; s/s390x/s390/')
+# The last path is for <asm/types.h>, which Debian keeps per architecture.
+BPF_CFLAGS = -g -O2 -Wall -Werror -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) \
+	     -Iinclude -Ivmlinux -Ibpf -idirafter /usr/include/$(MACHINE)-linux-gnu
+
+.PHONY: all demo test bench check asan fuzz fuzzers test-binaries unit-tests install clean deps \
+	help tools check-commands FORCE
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(O)/hopscope
+
+$(O)/hopscope: $(O)/src/main.o $(LIB) | check-commands
+	$(say) LINK $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS)
+
+$(LIB): $(LIB_OBJS) $(O)/.objects
+	$(say) AR $@
+	$(Q)rm -f $@ && $(AR) rcs $@ $(LIB_OBJS)
+
+$(O)/%.o: %.c $(O)/.flags | $(SKELS)
+	$(say) CC $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MD -MP -c $< -o $@
+
+# `gen object` drops DWARF and keeps BTF.
+$(O)/bpf/%.bpf.o: bpf/%.bpf.c $(O)/.flags
+	$(say) BPF $@
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c $< -o $(@:.bpf.o=.tmp)
+	$(Q)$(BPFTOOL) gen object $@ $(@:.bpf.o=.tmp)
+
+$(O)/%.skel.h: $(O)/bpf/%.bpf.o
+	$(say) SKEL $@
+	$(Q)$(BPFTOOL) gen skeleton $< >$@.tmp && mv $@.tmp $@
+
+quoted = '$(subst ','\'',$(1))'
+FLAGS = $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(PKG_LIBS) $(CLANG) $(BPF_CFLAGS)
+
+# Everything is built anew when the compiler or its options change ...
+$(O)/.flags: FORCE | tools
+	@mkdir -p $(@D)
+	@printf '%s\n' $(call quoted,$(FLAGS)) | cmp -s - $@ || \
+		printf '%s\n' $(call quoted,$(FLAGS)) >$@
+
+# ... and the archive when a file went.
+$(O)/.objects: FORCE
+	@mkdir -p $(@D)
+	@echo '$(LIB_OBJS)' | cmp -s - $@ || echo '$(LIB_OBJS)' >$@
+
+tools:
+	@scripts/tools $(CC) $(CLANG) $(BPFTOOL) pkg-config
+	@pkg-config --exists --print-errors $(PKGS) || \
+		{ echo 'make: libraries are missing: run `scripts/deps build` as root' >&2; exit 1; }
+
+# src/cmd/X.c and the row X of COMMANDS come and go together.
+check-commands: | tools
+	@CC='$(CC)' scripts/check-commands src/cmd
+
+# Tests. Their output is read by tests/run, which also builds them.
+
+unit-tests: $(UNIT_TESTS)
+test-binaries: $(UNIT_TESTS) $(BPF_TESTS)
+fuzzers: $(FUZZERS)
+
+$(UNIT_TESTS) $(BPF_TESTS): $(O)/%: $(O)/%.o $(LIB)
+	$(say) LINK $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS) -lcmocka -lm -lpthread
+
+# The library is only instrumented (SANITIZE=fuzzer-no-link,...); the driver comes in here.
+$(FUZZERS): $(O)/%: $(O)/%.o $(LIB)
+	$(say) LINK $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(PKG_LIBS)
+
+demo:
+	@scripts/deps build run
+	@$(MAKE) all
+	@BUILD='$(BUILD)' scripts/demo
+
+test:
+	@scripts/deps build run test
+	@BUILD='$(BUILD)' tests/run
+
+asan:
+	@scripts/deps build test
+	@tests/run asan
+
+fuzz:
+	@scripts/deps build test
+	@FUZZ_TIME='$(or $(FUZZ_TIME),30)' tests/run fuzz
+
+bench:
+	@scripts/deps build run bench
+	@$(MAKE) all
+	@if [ -x tests/bench/run ]; then BUILD='$(BUILD)' tests/bench/run; \
+	else echo 'make: tests/bench/run is not there yet' >&2; exit 1; fi
+
+check: compile_commands.json
+	@scripts/deps build check
+	@$(MAKE) $(SKELS) check-commands
+	@scripts/lint
+
+# All sources with the options they are built with, for clang-tidy and editors.
+compile_commands.json: FORCE | tools
+	@scripts/compile-commands $(call quoted,$(CC) $(ALL_CFLAGS)) $(SRCS) \
+		$(wildcard tests/unit/*.c tests/bpf/*.c tests/fuzz/*.c) \
+		-- '$(CLANG) $(BPF_CFLAGS)' $(wildcard bpf/*.bpf.c) >$@.tmp && mv $@.tmp $@
+
+install: all
+	install -D -m 755 $(O)/hopscope $(DESTDIR)$(PREFIX)/bin/hopscope
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/hopscope LICENSE $(wildcard README.md)
+	$(if $(wildcard scenarios/*.yaml),install -D -m 644 -t \
+		$(DESTDIR)$(PREFIX)/share/hopscope/scenarios $(wildcard scenarios/*.yaml))
+
+deps:
+	@scripts/deps build run test
+
+# Not $(BUILD): it may be a folder that is not ours to remove.
+clean:
+	rm -rf build compile_commands.json
+
+help:
+	@sed -n 's/^#H //p' $(firstword $(MAKEFILE_LIST))
+
+#H make                build/hopscope               (V=1 shows the commands)
+#H make CC=clang BUILD=build/clang
+#H make demo           install, build, run scenarios/aegis.yaml into out/     (root)
+#H make test           install, build, run every test                         (root)
+#H make bench          what hopscope itself costs: tests/bench/run            (root)
+#H make asan           unit tests under AddressSanitizer and UBSan
+#H make fuzz           every fuzz target for FUZZ_TIME=30 seconds
+#H make check          clang-format, clang-tidy, cppcheck
+#H make compile_commands.json
+#H make install        DESTDIR= PREFIX=/usr/local
+#H make deps           only install what building, running and testing need   (root)
+#H make clean
+
+-include $(LIB_OBJS:.o=.d) $(O)/src/main.d $(SKELS:$(O)/%.skel.h=$(O)/bpf/%.bpf.d)
+-include $(UNIT_TESTS:=.d) $(BPF_TESTS:=.d) $(FUZZERS:=.d)

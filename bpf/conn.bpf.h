@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What is remembered of a TCP socket, in the socket's own storage: it goes when the socket goes,
+ * and a reused port or file descriptor never inherits it.
+ */
+#ifndef HOPSCOPE_CONN_BPF_H
+#define HOPSCOPE_CONN_BPF_H
+
+#include "wire.h"
+#include "proto/nats_stream.h"
+
+#define PF_KTHREAD      0x00200000 /* include/linux/sched.h, stable since 2.6 */
+#define CONN_TRIES      32         /* segments until an unrecognised connection is left alone */
+#define CONN_TRY_BYTES  1024       /* of a segment, while not recognised */
+#define CONN_CACHE      8
+
+enum conn_filter { FILTER_UNDECIDED = 0, FILTER_PASS = 1, FILTER_STOP = 2 };
+
+enum { IN = 0, OUT = 1 }; /* direction of a segment, seen from the socket */
+
+struct conn {
+	__u64 cookie;
+	__u64 cgroup;
+	__u64 lost_ns[2]; /* when the direction last missed or passed over bytes */
+	__u32 lock[2];    /* a direction is parsed on one CPU at a time */
+	__u32 next_seq[2];
+	__u32 tgid; /* 0: owner not known yet */
+	__u32 relay_epoch;
+	__u32 attach_epoch;
+	__u32 pad0;
+	char comm[COMM_LEN];
+	__u16 port_local;
+	__u16 port_remote;
+	__u8 has_seq[2];
+	__u8 proto;   /* enum wire_proto */
+	__u8 filter;  /* enum conn_filter */
+	__u8 claimed; /* a port that was asked for: what is not understood there is counted */
+	__u8 tries;
+	__u8 verbs; /* VERB_* this socket was seen to carry as requests */
+	__u8 relay; /* its process is a forwarder */
+	__u8 flights; /* an exchange was opened: it has a table */
+	__u8 kind;  /* enum nats_kind */
+	__u8 pad[2];
+	struct nats_dir nats[2];
+	__u64 series_cache[CONN_CACHE]; /* route, role, status and index of a series, in one word */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct conn);
+} conns SEC(".maps");
+
+/*
+ * BPF_PROG_TEST_RUN makes a new socket for every run. For the tests, and only for them, the state
+ * of four connections is kept in an array; a connection is the sum of its ports.
+ */
+const volatile bool targ_test;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 4);
+	__type(key, __u32);
+	__type(value, struct conn);
+} test_conns SEC(".maps");
+
+/* Raised by every attach: what passed in between was not seen, and is not a gap. */
+__u32 attach_epoch = 1;
+
+const volatile __u32 targ_pids[16];
+const volatile __u32 targ_n_pids;
+const volatile char targ_comms[16][COMM_LEN];
+const volatile __u32 targ_n_comms;
+const volatile __u16 targ_ports[16];
+const volatile __u32 targ_n_ports;
+const volatile __u64 targ_cgroups[16];
+const volatile __u32 targ_cgroup_levels[16];
+const volatile __u32 targ_n_cgroups;
+
+/* Segments of sockets without a known owner: the reader then looks through all files again. */
+__u64 owners_wanted;
+
+static __always_inline bool filter__port(const struct conn *c)
+{
+	__u32 i;
+
+	for (i = 0; i < 16 && i < targ_n_ports; i++) {
+		if (targ_ports[i] == c->port_local || targ_ports[i] == c->port_remote)
+			return true;
+	}
+	return false;
+}
+
+static __always_inline bool filter__cgroup(struct __sk_buff *skb)
+{
+	__u32 i;
+
+	for (i = 0; i < 16 && i < targ_n_cgroups; i++) {
+		if (bpf_skb_ancestor_cgroup_id(skb, targ_cgroup_levels[i]) == targ_cgroups[i])
+			return true;
+	}
+	return false;
+}
+
+static __always_inline bool filter__comm(const struct conn *c)
+{
+	__u32 i, k;
+
+	for (i = 0; i < 16 && i < targ_n_comms; i++) {
+		for (k = 0; k < COMM_LEN; k++) {
+			if (targ_comms[i][k] != c->comm[k])
+				break;
+			if (!c->comm[k])
+				return true;
+		}
+		if (k == COMM_LEN)
+			return true;
+	}
+	return false;
+}
+
+/* pid and comm, once the owner is known. The thread group's id is what ps calls pid. */
+static __noinline void filter__owner(struct conn *c)
+{
+	__u32 i;
+
+	if (c->filter != FILTER_UNDECIDED || !c->tgid)
+		return;
+	c->filter = FILTER_STOP;
+	if (targ_n_comms && filter__comm(c))
+		c->filter = FILTER_PASS;
+	for (i = 0; i < 16 && i < targ_n_pids; i++) {
+		if (targ_pids[i] == c->tgid)
+			c->filter = FILTER_PASS;
+	}
+}
+
+/* Port and cgroup, when the socket is first seen. */
+static __always_inline void filter__socket(struct __sk_buff *skb, struct conn *c)
+{
+	if ((targ_n_ports && !filter__port(c)) || (targ_n_cgroups && !filter__cgroup(skb)))
+		c->filter = FILTER_STOP;
+	else if (!targ_n_pids && !targ_n_comms)
+		c->filter = FILTER_PASS;
+}
+
+/*
+ * A sender is usually in process context when its segment passes. This guess names short-lived
+ * connections at once; the reader's walk over all open files corrects it where a softirq sent.
+ */
+static __always_inline void conn__guess_owner(struct conn *c)
+{
+	struct task_struct *t = (void *)bpf_get_current_task();
+	__u32 tgid = 0, flags = 0;
+
+	if (bpf_probe_read_kernel(&flags, sizeof(flags),
+				  __builtin_preserve_access_index(&t->flags)) ||
+	    (flags & PF_KTHREAD) ||
+	    bpf_probe_read_kernel(&tgid, sizeof(tgid), __builtin_preserve_access_index(&t->tgid)))
+		return;
+	bpf_probe_read_kernel_str(c->comm, sizeof(c->comm),
+				  __builtin_preserve_access_index(&t->comm));
+	c->tgid = tgid;
+	filter__owner(c);
+}
+
+/* NATS and its routes: ports where bytes that are not understood are worth counting. */
+static __always_inline bool port__usual(__u16 port)
+{
+	return port == 4222 || port == 6222;
+}
+
+static __always_inline struct conn *conn__create(struct __sk_buff *skb, struct bpf_sock *sk,
+						 __u16 local, __u16 remote)
+{
+	__u32 at = (local + remote) & 3;
+	struct conn *c;
+
+	if (targ_test)
+		c = bpf_map_lookup_elem(&test_conns, &at);
+	else
+		c = bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!c || (targ_test && c->cookie))
+		return c;
+	c->cookie = bpf_get_socket_cookie(skb);
+	c->cgroup = bpf_skb_cgroup_id(skb);
+	c->port_local = local;
+	c->port_remote = remote;
+	c->claimed = filter__port(c) || port__usual(local) || port__usual(remote);
+	filter__socket(skb, c);
+	return c;
+}
+
+/* Packets passed unseen between a detach and this attach: start over, without counting a gap. */
+static __noinline void conn__start_over(struct conn *c, __u32 epoch)
+{
+	c->attach_epoch = epoch;
+	c->has_seq[IN] = c->has_seq[OUT] = 0;
+	c->nats[IN].sync = c->nats[OUT].sync = NATS_LOST;
+	c->nats[IN].skip = c->nats[OUT].skip = 0;
+	c->nats[IN].line = c->nats[OUT].line = 0;
+	c->nats[IN].kept = c->nats[OUT].kept = 0;
+	c->nats[IN].trailer = c->nats[OUT].trailer = 0;
+	c->lost_ns[IN] = c->lost_ns[OUT] = bpf_ktime_get_ns();
+}
+
+/* 1: locked. Spins a little; the other CPU holds it for one segment at most. */
+static __always_inline bool conn__trylock(struct conn *c, __u32 dir)
+{
+	__u32 i;
+
+	for (i = 0; i < 64; i++) {
+		if (!*(volatile __u32 *)&c->lock[dir] && !__sync_lock_test_and_set(&c->lock[dir], 1))
+			return true;
+	}
+	return false;
+}
+
+static __always_inline void conn__unlock(struct conn *c, __u32 dir)
+{
+	__sync_lock_test_and_set(&c->lock[dir], 0);
+}
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Lanes: scratch memory and counters that one run of a program has for itself.
+ *
+ * A CPU's number alone does not name memory that is ours: in process context we can be preempted,
+ * and a softirq can interrupt us. So every CPU has a few lanes, and a run claims one by making its
+ * generation odd. Inside, counters need no atomics; a reader copies a lane between two equal even
+ * generations and finds both accounting identities true (include/wire.h).
+ */
+#ifndef HOPSCOPE_LANE_BPF_H
+#define HOPSCOPE_LANE_BPF_H
+
+#include "wire.h"
+#include "route.h"
+
+#define LANES_PER_CPU 4
+
+/* Payload bytes pass through here: not mmapable. */
+struct lane_scratch {
+	struct nats_run run;
+	struct route_norm norm;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, LANES_PER_CPU); /* times the possible CPUs, set before loading */
+	__type(key, __u32);
+	__type(value, struct wire_acct);
+} lanes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LANES_PER_CPU);
+	__type(key, __u32);
+	__type(value, struct lane_scratch);
+} scratches SEC(".maps");
+
+/* Runs that found no free lane. Atomic: there is no lane to count in. */
+__u64 lanes_busy;
+
+/* Claims a lane of this CPU; its index in *at. NULL: none is free, counted. */
+static __always_inline struct wire_acct *lane__claim(__u32 *at)
+{
+	__u32 first = bpf_get_smp_processor_id() * LANES_PER_CPU, i, k;
+	struct wire_acct *a;
+	__u64 gen;
+
+	for (i = 0; i < LANES_PER_CPU; i++) {
+		k = first + i;
+		a = bpf_map_lookup_elem(&lanes, &k);
+		if (!a)
+			break;
+		gen = *(volatile __u64 *)&a->gen;
+		if (!(gen & 1) && __sync_val_compare_and_swap(&a->gen, gen, gen + 1) == gen) {
+			*at = k;
+			return a;
+		}
+	}
+	__sync_fetch_and_add(&lanes_busy, 1);
+	return NULL;
+}
+
+/* A full barrier in front of the new generation: counters are visible before it. */
+static __always_inline void lane__release(struct wire_acct *a)
+{
+	__sync_fetch_and_add(&a->gen, 1);
+}
+
+#endif

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The wire probe. packet -> socket state -> framer -> exchanges -> histograms, all in the kernel.
+ *
+ * cgroup_skb on the root of cgroup v2 sees every TCP payload of every container and network
+ * namespace, in both directions, whichever system call moved it. It always lets packets pass.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_endian.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+
+/* What include/proto/nats_stream.h needs of its includer. */
+struct nats_io;
+struct nats_run;
+static __always_inline int nats_io__load(struct nats_io *io, struct nats_run *r, __u32 off,
+					 __u32 at, __u32 n);
+static __always_inline int nats_io__keep(struct nats_io *io, struct nats_run *r, __u32 at,
+					 __u32 n);
+static __always_inline int nats_io__kept(struct nats_io *io, struct nats_run *r, __u32 at,
+					 __u32 n);
+static __always_inline void nats_io__message(struct nats_io *io, struct nats_run *r);
+#define NATS_LOOP(n, fn, ctx) bpf_loop(n, fn, ctx, 0)
+
+#include "conn.bpf.h"
+#include "lane.bpf.h"
+#include "series.bpf.h"
+#include "flight.bpf.h"
+#include "nats.bpf.h"
+#include "relay.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define AF_INET  2
+#define AF_INET6 10
+
+/* A TCP segment's place. */
+struct segment {
+	__u32 off; /* payload's offset in the packet */
+	__u32 len; /* payload bytes */
+	__u32 seq;
+	__u16 sport;
+	__u16 dport;
+};
+
+/*
+ * Reads the headers. 0: no payload, or not TCP. IPv6 extension headers in front of TCP are rare
+ * and passed over by two; the headers of TCP segments are linear in both directions.
+ */
+static __always_inline int segment__read(struct __sk_buff *skb, struct segment *s)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct iphdr *ip = data;
+	struct tcphdr *tcp;
+	__u32 off;
+
+	if ((void *)(ip + 1) > end)
+		return 0;
+	if (ip->version == 4) {
+		if (ip->protocol != IPPROTO_TCP)
+			return 0;
+		off = ip->ihl * 4;
+	} else {
+		struct ipv6hdr *ip6 = data;
+		struct ipv6_opt_hdr *ext;
+		__u8 next;
+
+		if ((void *)(ip6 + 1) > end)
+			return 0;
+		off = sizeof(*ip6);
+		next = ip6->nexthdr;
+		if (next == IPPROTO_HOPOPTS || next == IPPROTO_DSTOPTS) {
+			ext = data + sizeof(*ip6);
+			if ((void *)(ext + 1) > end)
+				return 0;
+			off += (ext->hdrlen + 1) * 8;
+			next = ext->nexthdr;
+		}
+		if (next != IPPROTO_TCP)
+			return 0;
+	}
+	tcp = data + (off & 0xfff);
+	if ((void *)(tcp + 1) > end)
+		return 0;
+	off += tcp->doff * 4;
+	if (skb->len <= off)
+		return 0;
+	s->off = off;
+	s->len = skb->len - off;
+	s->seq = bpf_ntohl(tcp->seq);
+	s->sport = bpf_ntohs(tcp->source);
+	s->dport = bpf_ntohs(tcp->dest);
+	return 1;
+}
+
+static __always_inline void acct__unparsed(struct wire_acct *a, __s64 n, __u32 reason)
+{
+	a->bytes_unparsed += n;
+	a->reason[reason] += n;
+}
+
+/* Bytes that did not pass: the direction's place may be lost with them. */
+static __always_inline void conn__missed(struct conn *c, struct wire_acct *a, __u32 dir, __u32 n,
+					 __u32 reason)
+{
+	__u32 kept = c->nats[dir].kept;
+	bool synced = c->nats[dir].sync == NATS_SYNCED;
+
+	if (nats_dir__gap(&c->nats[dir], n) && c->proto == PROTO_NATS) {
+		c->lost_ns[dir] = bpf_ktime_get_ns();
+		if (synced) {
+			a->bytes_framed -= kept;
+			acct__unparsed(a, kept, reason);
+		}
+	}
+	if (c->proto == PROTO_NATS) {
+		a->bytes_seen += n;
+		acct__unparsed(a, n, reason);
+	}
+}
+
+/*
+ * Puts the segment in order: its bytes that are new and follow the last ones. 0: none are. A
+ * segment ahead of its turn leaves a gap; when the missing one comes later it counts as old.
+ */
+static __always_inline int conn__in_order(struct conn *c, struct wire_acct *a, __u32 dir,
+					  struct segment *s)
+{
+	__s32 ahead = (__s32)(s->seq - c->next_seq[dir]);
+	__u32 old;
+
+	if (c->has_seq[dir] && ahead < 0) {
+		old = (__u32)-ahead;
+		if (old >= s->len) {
+			a->reason[REASON_RETRANS] += s->len;
+			return 0;
+		}
+		a->reason[REASON_RETRANS] += old;
+		s->off += old;
+		s->len -= old;
+		s->seq += old;
+	} else if (c->has_seq[dir] && ahead > 0) {
+		conn__missed(c, a, dir, (__u32)ahead, REASON_GAP);
+	}
+	c->has_seq[dir] = 1;
+	c->next_seq[dir] = s->seq + s->len;
+	return 1;
+}
+
+static __always_inline void conn__account(struct conn *c, struct wire_acct *a,
+					  const struct nats_run *r, __u32 dir, __u32 len)
+{
+	a->packets++;
+	a->messages += r->frames;
+	a->bytes_seen += len;
+	if (c->proto != PROTO_NATS) {
+		acct__unparsed(a, len, REASON_UNKNOWN);
+		return;
+	}
+	a->bytes_framed += r->framed;
+	if (r->framed == len)
+		return;
+	acct__unparsed(a, r->resync, REASON_RESYNC);
+	acct__unparsed(a, r->bad, REASON_BAD);
+	acct__unparsed(a, r->refused, REASON_REFUSED);
+	c->lost_ns[dir] = bpf_ktime_get_ns();
+}
+
+/* An unrecognised connection: NATS now, or one try less. */
+static __always_inline void conn__recognise(struct conn *c, struct wire_acct *a, __u32 dir)
+{
+	if (c->nats[dir].sync == NATS_SYNCED) {
+		c->proto = PROTO_NATS;
+		a->conns++;
+	} else if (!c->claimed && ++c->tries >= CONN_TRIES) {
+		c->proto = PROTO_OTHER;
+	}
+}
+
+/* The direction's lock is held. */
+static __always_inline void conn__feed(struct __sk_buff *skb, struct conn *c, struct segment *s,
+				       __u32 dir, struct wire_acct *a, struct lane_scratch *scratch)
+{
+	struct nats_io io = {.skb = skb, .conn = c, .acct = a, .scratch = scratch, .dir = dir};
+	struct nats_feed f = {.run = &scratch->run, .dir = &c->nats[dir], .io = &io};
+	__u32 len, beyond = 0;
+
+	if (!conn__in_order(c, a, dir, s))
+		return;
+	len = s->len;
+	if (c->proto == PROTO_NEW && !c->claimed && c->nats[dir].sync == NATS_LOST &&
+	    len > CONN_TRY_BYTES) {
+		beyond = len - CONN_TRY_BYTES;
+		len = CONN_TRY_BYTES;
+	}
+	io.off = s->off;
+	scratch->run.strict = c->proto == PROTO_NEW;
+	if (!c->nats[dir].kind)
+		c->nats[dir].kind = c->kind;
+	nats_feed(&f, len);
+	if (c->proto == PROTO_NEW)
+		conn__recognise(c, a, dir);
+	if (c->proto == PROTO_NATS || c->claimed)
+		conn__account(c, a, &scratch->run, dir, len);
+	if (beyond)
+		conn__missed(c, a, dir, beyond, REASON_RESYNC);
+}
+
+/* Sockets whose owner decides: known now, or asked for. False: not this one, or not yet. */
+static __always_inline bool conn__wanted(struct conn *c, struct wire_acct *a, __u32 dir)
+{
+	if (!c->tgid) {
+		if (dir == OUT)
+			conn__guess_owner(c);
+		if (!c->tgid)
+			owners_wanted++;
+	}
+	if (c->filter == FILTER_UNDECIDED)
+		a->reason[REASON_OWNER]++;
+	return c->filter == FILTER_PASS;
+}
+
+static __always_inline void segment__pass(struct __sk_buff *skb, struct conn *c, struct segment *s,
+					  __u32 dir)
+{
+	struct lane_scratch *scratch;
+	__u32 lane, epoch = *(volatile __u32 *)&attach_epoch;
+	struct wire_acct *a;
+
+	a = lane__claim(&lane);
+	if (!a)
+		return;
+	if (c->attach_epoch != epoch)
+		conn__start_over(c, epoch);
+	scratch = bpf_map_lookup_elem(&scratches, &lane);
+	if (scratch && conn__wanted(c, a, dir)) {
+		if (conn__trylock(c, dir)) {
+			conn__feed(skb, c, s, dir, a, scratch);
+			conn__unlock(c, dir);
+		} else {
+			a->reason[REASON_BUSY]++;
+		}
+	}
+	lane__release(a);
+}
+
+static __always_inline int on_packet(struct __sk_buff *skb, __u32 dir)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct segment s;
+	struct conn *c;
+
+	if (!sk)
+		return 1;
+	c = bpf_sk_storage_get(&conns, sk, 0, 0);
+	if (c && (c->proto == PROTO_OTHER || c->filter == FILTER_STOP))
+		return 1;
+	if (!segment__read(skb, &s))
+		return 1;
+	if (!c) {
+		c = dir == OUT ? conn__create(skb, sk, s.sport, s.dport) :
+				 conn__create(skb, sk, s.dport, s.sport);
+		if (!c)
+			return 1;
+	}
+	segment__pass(skb, c, &s, dir);
+	return 1;
+}
+
+SEC("cgroup_skb/egress")
+int wire_egress(struct __sk_buff *skb)
+{
+	return on_packet(skb, OUT);
+}
+
+SEC("cgroup_skb/ingress")
+int wire_ingress(struct __sk_buff *skb)
+{
+	return on_packet(skb, IN);
+}
+
+struct expire_ctx {
+	struct wire_acct *acct;
+	struct conn *conn;
+	struct flights *flights;
+	__u64 before; /* entries older than this go */
+	__u32 reason;
+};
+
+static long expire__slot(__u32 i, void *ctx)
+{
+	struct expire_ctx *e = ctx;
+	struct flight *f;
+
+	f = &e->flights->slot[i & (FLIGHT_SLOTS - 1)];
+	if (*(volatile __u64 *)&f->id && f->t0 < e->before)
+		flight__expire(e->acct, e->conn, f, e->reason);
+	return 0;
+}
+
+/* A connection ends: what is in flight will not be answered. */
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(wire_destroy, struct sock *sk)
+{
+	struct expire_ctx e = {.before = ~0ULL, .reason = REASON_CLOSED};
+	__u32 lane;
+
+	e.conn = bpf_sk_storage_get(&conns, sk, 0, 0);
+	if (!e.conn || !e.conn->flights)
+		return 0;
+	e.flights = bpf_sk_storage_get(&flight_tables, sk, 0, 0);
+	if (!e.flights)
+		return 0;
+	e.acct = lane__claim(&lane);
+	if (!e.acct)
+		return 0;
+	bpf_loop(FLIGHT_SLOTS, expire__slot, &e, 0);
+	lane__release(e.acct);
+	return 0;
+}
+
+static long expire__overflow(struct bpf_map *map, const void *key, void *value, void *ctx)
+{
+	struct expire_ctx *e = ctx;
+	struct overflow_val *v = value;
+	struct flight f = v->flight;
+	struct series_key sk = {.cgroup = v->cgroup, .route = f.route, .proto = (__u8)v->proto,
+				.role = f.role, .status = STATUS_UNANSWERED};
+	__u32 id;
+
+	if (f.t0 >= e->before || bpf_map_delete_elem(&flight_overflow, key))
+		return 0;
+	__sync_fetch_and_add(&overflow_used, -1);
+	id = series__find(e->acct, &sk);
+	flight__give_up(e->acct, bpf_map_lookup_elem(&series, &id), &f, REASON_TIMEOUT);
+	return 0;
+}
+
+/* Read by userspace from time to time: gives up what is older than the timeout. */
+SEC("iter/bpf_sk_storage_map")
+int wire_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct expire_ctx e = {.reason = REASON_TIMEOUT};
+	struct sock *sk = ctx->sk;
+	__u32 lane;
+
+	e.before = bpf_ktime_get_ns() - targ_timeout_ns;
+	e.acct = lane__claim(&lane);
+	if (!e.acct)
+		return 0;
+	if (!sk) { /* the last call */
+		bpf_for_each_map_elem(&flight_overflow, expire__overflow, &e, 0);
+	} else {
+		/* Not ctx->value: the verifier takes a map value with a variable offset only. */
+		e.flights = bpf_sk_storage_get(&flight_tables, sk, 0, 0);
+		e.conn = bpf_sk_storage_get(&conns, sk, 0, 0);
+		if (e.conn && e.flights)
+			bpf_loop(FLIGHT_SLOTS, expire__slot, &e, 0);
+	}
+	lane__release(e.acct);
+	return 0;
+}
+
+/* Read by userspace: owners of all sockets, from every process's open files. */
+SEC("iter/task_file")
+int wire_owners(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct socket *sock;
+	struct conn *c;
+
+	if (!task || !file)
+		return 0;
+	sock = bpf_sock_from_file(file);
+	if (!sock || !sock->sk)
+		return 0;
+	c = bpf_sk_storage_get(&conns, sock->sk, 0, 0);
+	if (!c || c->tgid == task->tgid)
+		return 0;
+	c->tgid = task->tgid;
+	bpf_probe_read_kernel_str(c->comm, sizeof(c->comm), task->comm);
+	filter__owner(c);
+	return 0;
+}

@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * NATS framer, step 2: a direction of a TCP connection. Keeps its place across segments: units
+ * split anywhere, payloads passed over by their declared length, any number of units in a segment.
+ *
+ * The includer says how bytes come and where messages go, before including this file:
+ *
+ *   struct nats_io                 whatever the hooks need
+ *   int nats_io__load(struct nats_io *, struct nats_run *, __u32 off, __u32 at, __u32 n)
+ *                                  payload bytes [off, off+n) to window position `at`; 0 or < 0
+ *   int nats_io__keep(io, run, __u32 at, __u32 n)     keeps n window bytes of a split unit; 0 or < 0
+ *   int nats_io__kept(io, run, __u32 at, __u32 n)     gives them back to window position `at`
+ *   void nats_io__message(io, run)                    run->unit is a message that was certainly read
+ *   NATS_LOOP(n, fn, ctx)          calls fn(i, ctx) up to n times, until it returns 1
+ *
+ * Certainty. A direction is SYNCED when its place is known. After an attach in mid-stream, a gap
+ * or bad input it is LOST; a unit that parses at the start of a segment and whose frame ends at the
+ * segment's end or in front of another verb makes it SYNCED at once; a unit anywhere else makes it
+ * TRYING, and SYNCED after NATS_CHAIN frames in a row without a fault. Messages are handed over in
+ * SYNCED only; bytes passed over otherwise are counted as unparsed.
+ */
+#ifndef HOPSCOPE_PROTO_NATS_STREAM_H
+#define HOPSCOPE_PROTO_NATS_STREAM_H
+
+#include "nats.h"
+
+#define NATS_CHAIN     4
+#define NATS_WIN_LOAD  512                               /* bytes read at a time */
+#define NATS_UNIT_MAX  (NATS_LINE_MAX + 2 + NATS_STATUS_LEN)
+#define NATS_LINE_SKIP (1u << 20)                        /* longest INFO or CONNECT */
+#define NATS_STEPS     65536                             /* units and reads in a segment */
+
+enum nats_sync { NATS_LOST = 0, NATS_TRYING = 1, NATS_SYNCED = 2 };
+
+/* What is remembered of a direction between segments. Zero is a direction never seen. */
+struct nats_dir {
+	__u32 skip;   /* payload bytes yet to pass */
+	__u32 line;   /* != 0: inside a line that nobody reads, so many bytes allowed yet */
+	__u16 kept;   /* bytes of a split unit, kept by nats_io__keep() */
+	__u8 sync;    /* enum nats_sync */
+	__u8 trailer; /* bytes of the payload's CR LF yet to pass */
+	__u8 chain;   /* good frames in a row while TRYING */
+	__u8 at_start; /* TRYING began at the start of a segment */
+	__u8 kind;    /* enum nats_kind as far as this direction tells */
+	__u8 pad;
+};
+
+_Static_assert(sizeof(struct nats_dir) == 16, "kept per socket");
+
+/* One segment's work. Lives in memory the caller owns, too large for a BPF stack. */
+struct nats_run {
+	__u32 len;    /* payload bytes of the segment */
+	__u32 next;   /* offset of the first byte behind the window */
+	__u32 pos;    /* window position of the next unread byte */
+	__u32 end;    /* window position behind the last valid byte */
+	__u32 kept;   /* of them, bytes from earlier segments not yet accounted for again */
+	__u32 strict; /* != 0: connection not yet recognised, weak verbs prove nothing */
+	__s64 framed; /* result: bytes that belong to frames read */
+	__s64 resync; /* result: bytes passed over looking for a boundary */
+	__s64 bad;    /* result: bytes that are not the protocol */
+	__s64 refused; /* result: bytes that could not be read or kept */
+	__u32 frames; /* result: units read while SYNCED */
+	__u32 desyncs; /* result: times the place was lost */
+	__u64 now;    /* for the message hook */
+	struct nats_unit unit;
+	__u8 win[NATS_WIN_SIZE];
+};
+
+struct nats_feed {
+	struct nats_run *run;
+	struct nats_dir *dir;
+	struct nats_io *io;
+};
+
+/* Books n bytes that were passed over in the direction's present state. */
+NATS_INLINE void nats_feed__book(struct nats_run *r, const struct nats_dir *d, __u32 n)
+{
+	if (d->sync == NATS_SYNCED)
+		r->framed += n;
+	else
+		r->resync += n;
+}
+
+/* Books n window bytes at pos and moves behind them; kept ones were booked when they were kept. */
+NATS_INLINE void nats_feed__take(struct nats_run *r, const struct nats_dir *d, __u32 n)
+{
+	__u32 old = r->kept < n ? r->kept : n;
+
+	r->pos += n;
+	r->kept -= old;
+	nats_feed__book(r, d, n - old);
+}
+
+/*
+ * The place is lost. What was kept of a split unit is given up with it: it was booked as framed
+ * and turns into bad bytes.
+ */
+NATS_INLINE void nats_feed__lose(struct nats_run *r, struct nats_dir *d)
+{
+	if (d->sync == NATS_SYNCED) {
+		r->framed -= r->kept;
+		r->bad += r->kept;
+		r->desyncs++;
+	}
+	r->pos += r->kept;
+	r->kept = 0;
+	d->sync = NATS_LOST;
+	d->skip = d->line = 0;
+	d->trailer = d->chain = d->at_start = 0;
+}
+
+/* Fills the window: behind what it holds when that must stay, else from its start. 0: nothing. */
+NATS_INLINE int nats_feed__fill(struct nats_feed *f)
+{
+	struct nats_run *r = f->run;
+	__u32 n, at;
+
+	if (r->pos != NATS_WIN_PAD) {
+		r->next -= r->end - r->pos;
+		r->pos = r->end = NATS_WIN_PAD;
+	}
+	at = NATS_GET(r->end);
+	n = r->len - NATS_GET(r->next);
+	if (n > NATS_WIN_LOAD)
+		n = NATS_WIN_LOAD;
+	if (n < 1 || n > NATS_WIN_LOAD || at > NATS_WIN_MASK - NATS_WIN_LOAD)
+		return 0;
+	if (nats_io__load(f->io, r, r->next, at, n)) {
+		r->refused += r->len - r->next;
+		r->len = r->next;
+		nats_feed__lose(r, f->dir);
+		return 0;
+	}
+	r->end = at + n;
+	r->next += n;
+	return 1;
+}
+
+/* Passes payload bytes over, in the window and beyond it. */
+NATS_INLINE void nats_feed__skip(struct nats_run *r, struct nats_dir *d)
+{
+	__u32 n = r->end - r->pos, skip = d->skip;
+
+	if (n > skip)
+		n = skip;
+	nats_feed__take(r, d, n);
+	skip -= n;
+	if (skip) {
+		n = r->len - r->next;
+		if (n > skip)
+			n = skip;
+		nats_feed__book(r, d, n);
+		r->next += n;
+		r->pos = r->end = NATS_WIN_PAD;
+		skip -= n;
+	}
+	d->skip = skip;
+}
+
+/* A frame or line ended without a fault. */
+NATS_INLINE void nats_feed__good(struct nats_run *r, struct nats_dir *d)
+{
+	if (d->sync != NATS_TRYING)
+		return;
+	d->chain++;
+	if (d->chain >= NATS_CHAIN || (d->at_start && r->pos == r->end && r->next == r->len))
+		d->sync = NATS_SYNCED;
+}
+
+/* The CR LF behind a payload. 1: the window is used up. */
+NATS_INLINE int nats_feed__trailer(struct nats_run *r, struct nats_dir *d)
+{
+	if (d->trailer == 2) {
+		if (nats__byte(r->win, r->pos) != '\r')
+			goto bad;
+		d->trailer = 1;
+		nats_feed__take(r, d, 1);
+		if (r->pos == r->end)
+			return 1;
+	}
+	if (nats__byte(r->win, r->pos) != '\n')
+		goto bad;
+	d->trailer = 0;
+	nats_feed__take(r, d, 1);
+	nats_feed__good(r, d);
+	return r->pos == r->end;
+bad:
+	nats_feed__lose(r, d);
+	return 0;
+}
+
+/* Window position behind the next LF within 64 bytes, or of the last byte looked at; *found. */
+NATS_INLINE __u32 nats_feed__to_lf(const struct nats_run *r, int *found)
+{
+	__u32 i, at = r->pos;
+	__u64 x;
+
+	*found = 0;
+	for (i = 0; i < 8; i++) {
+		x = nats__load64(r->win, at) ^ NATS_ONES * '\n';
+		/* 0x80 where a byte is 0: exact, see nats__blanks() */
+		x = ~(((x & ~NATS_HIGHS) + ~NATS_HIGHS) | x) & NATS_HIGHS;
+		if (x) {
+			at += nats__first(x) + 1;
+			*found = at <= r->end;
+			break;
+		}
+		at += 8;
+	}
+	return at < r->end ? at : r->end;
+}
+
+/* Inside INFO, CONNECT or a long SUB: on to its LF. */
+NATS_INLINE void nats_feed__line(struct nats_run *r, struct nats_dir *d)
+{
+	int found;
+	__u32 n = nats_feed__to_lf(r, &found) - r->pos;
+
+	nats_feed__take(r, d, n);
+	if (found) {
+		d->line = 0;
+		nats_feed__good(r, d);
+	} else if (n >= d->line) {
+		nats_feed__lose(r, d);
+	} else {
+		d->line -= n;
+	}
+}
+
+/* LOST and no unit here: on to behind the next LF. */
+NATS_INLINE void nats_feed__hunt(struct nats_run *r, const struct nats_dir *d)
+{
+	int found;
+
+	nats_feed__take(r, d, nats_feed__to_lf(r, &found) - r->pos);
+}
+
+/* Verbs that do not prove NATS: other protocols say "PING", "+OK" and "-ERR" too. */
+NATS_INLINE int nats_feed__weak(const struct nats_run *r)
+{
+	const struct nats_unit *u = &r->unit;
+
+	if (u->verb == NATS_INFO || u->verb == NATS_CONNECT)
+		return nats__byte(r->win, u->begin + (u->verb == NATS_INFO ? 5 : 8)) != '{';
+	return !NATS_IS_MESSAGE(u->verb);
+}
+
+/* Does the frame that starts at pos, at the start of the segment, end where one must end? */
+NATS_INLINE int nats_feed__ends_well(struct nats_feed *f)
+{
+	struct nats_run *r = f->run;
+	__u32 end = r->unit.len, n, at = NATS_WIN_MASK - 63;
+
+	if (NATS_IS_MESSAGE(r->unit.verb))
+		end += r->unit.payload + 2;
+	if (end > r->len)
+		return 0;
+	n = r->len - (end - 2);
+	if (n > 10)
+		n = 10;
+	/* The window's far end is free: a line is shorter. */
+	if (n < 2 || n > 10 || nats_io__load(f->io, r, end - 2, at, n))
+		return 0;
+	if (nats__byte(r->win, at + 1) != '\n')
+		return 0;
+	if (NATS_IS_MESSAGE(r->unit.verb) && nats__byte(r->win, at) != '\r')
+		return 0;
+	return n == 2 || nats__verb_at(nats__load64(r->win, at + 2), n - 2) != NATS_NONE;
+}
+
+/* A unit parsed while LOST: is this the place? 1: go on with it. */
+NATS_INLINE int nats_feed__found(struct nats_feed *f)
+{
+	struct nats_run *r = f->run;
+	struct nats_dir *d = f->dir;
+
+	if (r->strict && nats_feed__weak(r))
+		return 0;
+	d->at_start = r->next - (r->end - r->pos) == 0;
+	d->chain = 0;
+	d->sync = d->at_start && nats_feed__ends_well(f) ? NATS_SYNCED : NATS_TRYING;
+	return 1;
+}
+
+/* A whole unit. */
+NATS_INLINE void nats_feed__accept(struct nats_feed *f)
+{
+	struct nats_run *r = f->run;
+	struct nats_dir *d = f->dir;
+
+	if (d->sync == NATS_LOST && !nats_feed__found(f)) {
+		nats_feed__hunt(r, d);
+		return;
+	}
+	/* The second good unit in a row that began at the start of a segment. */
+	if (d->sync == NATS_TRYING && d->at_start && d->chain)
+		d->sync = NATS_SYNCED;
+	if (r->unit.kind)
+		d->kind = r->unit.kind;
+	if (d->sync == NATS_SYNCED) {
+		r->frames++;
+		nats_io__message(f->io, r);
+	}
+	nats_feed__take(r, d, r->unit.len);
+	if (NATS_IS_MESSAGE(r->unit.verb)) {
+		d->skip = r->unit.payload;
+		d->trailer = 2;
+	} else {
+		nats_feed__good(r, d);
+	}
+}
+
+/* INFO or the like without its end: on to the LF, nothing of it is needed. */
+NATS_INLINE void nats_feed__accept_line(struct nats_feed *f)
+{
+	struct nats_run *r = f->run;
+	struct nats_dir *d = f->dir;
+
+	if (d->sync == NATS_LOST && !nats_feed__found(f)) {
+		nats_feed__hunt(r, d);
+		return;
+	}
+	if (r->unit.kind)
+		d->kind = r->unit.kind;
+	if (d->sync == NATS_SYNCED)
+		r->frames++;
+	d->line = NATS_LINE_SKIP;
+	nats_feed__line(r, d);
+}
+
+/* The window ends inside the unit. 1: stop, the segment is used up. */
+NATS_INLINE int nats_feed__more(struct nats_feed *f)
+{
+	struct nats_run *r = f->run;
+	struct nats_dir *d = f->dir;
+	__u32 n = r->end - r->pos;
+
+	if (n > NATS_UNIT_MAX || d->sync == NATS_LOST) {
+		if (r->next < r->len && n <= NATS_UNIT_MAX)
+			return !nats_feed__fill(f);
+		nats_feed__lose(r, d);
+		nats_feed__hunt(r, d);
+		return 0;
+	}
+	if (r->next < r->len)
+		return !nats_feed__fill(f);
+	if (nats_io__keep(f->io, r, r->pos, n)) {
+		r->refused += n - r->kept;
+		nats_feed__lose(r, d);
+		r->pos = r->end;
+		return 1;
+	}
+	nats_feed__take(r, d, n);
+	d->kept = (__u16)n;
+	return 1;
+}
+
+/* One turn: the payload before, then one unit. 1: the segment is used up. */
+NATS_INLINE int nats_feed__step(struct nats_feed *f)
+{
+	struct nats_run *r = f->run;
+	struct nats_dir *d = f->dir;
+
+	if (d->skip) {
+		nats_feed__skip(r, d);
+		if (d->skip)
+			return 1;
+	}
+	if (r->pos == r->end && !nats_feed__fill(f))
+		return 1;
+	if (d->trailer && nats_feed__trailer(r, d))
+		return r->next == r->len;
+	if (d->line) {
+		nats_feed__line(r, d);
+		return 0;
+	}
+	r->unit.begin = r->pos;
+	r->unit.end = r->end;
+	switch (nats__unit(r->win, &r->unit, d->kind)) {
+	case NATS_OK: nats_feed__accept(f); return 0;
+	case NATS_LINE: nats_feed__accept_line(f); return 0;
+	case NATS_MORE: return nats_feed__more(f);
+	}
+	if (d->sync == NATS_LOST) {
+		nats_feed__hunt(r, d);
+	} else {
+		nats_feed__lose(r, d);
+	}
+	return 0;
+}
+
+static long nats_feed__turn(__u32 i, void *ctx)
+{
+	(void)i;
+	return nats_feed__step(ctx);
+}
+
+/*
+ * Reads `len` bytes that follow the direction's last ones. Afterwards framed + resync + bad +
+ * refused is `len`, with bytes of split units moved between them as their fate becomes known.
+ */
+NATS_INLINE void nats_feed(struct nats_feed *f, __u32 len)
+{
+	struct nats_run *r = f->run;
+	struct nats_dir *d = f->dir;
+	__u32 kept = d->kept, left;
+
+	r->len = len;
+	r->next = r->kept = r->frames = r->desyncs = 0;
+	r->framed = r->resync = r->bad = r->refused = 0;
+	r->now = 0;
+	r->pos = r->end = NATS_WIN_PAD;
+	if (kept) {
+		d->kept = 0;
+		if (kept > NATS_UNIT_MAX || nats_io__kept(f->io, r, NATS_WIN_PAD, kept)) {
+			nats_feed__lose(r, d);
+		} else {
+			r->end += kept;
+			r->kept = kept;
+			nats_feed__fill(f);
+		}
+	}
+	NATS_LOOP(NATS_STEPS, nats_feed__turn, f);
+	left = r->len - r->next + (r->end - r->pos) - r->kept;
+	if (left) { /* out of turns */
+		r->refused += left;
+		nats_feed__lose(r, d);
+	}
+}
+
+/* Bytes of this direction were missed: the place is lost unless all of them were payload. */
+NATS_INLINE int nats_dir__gap(struct nats_dir *d, __u32 missed)
+{
+	if (d->skip > missed) {
+		d->skip -= missed;
+		return 0;
+	}
+	d->sync = NATS_LOST;
+	d->skip = d->line = 0;
+	d->kept = 0;
+	d->trailer = d->chain = d->at_start = 0;
+	return 1;
+}
+
+#endif

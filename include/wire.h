@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the wire probe (bpf/wire.bpf.c) and its reader (src/probe/wire.c) share: enumerations, keys,
+ * counters, ring records. Fixed-width types, explicit padding, append-only enumerations, 0 invalid.
+ */
+#ifndef HOPSCOPE_WIRE_H
+#define HOPSCOPE_WIRE_H
+
+#include "hist.h"
+
+#define ROUTE_LEN 96 /* bytes of a normalised route, zero-filled; a longer one ends in '>' */
+#define COMM_LEN  16
+
+enum wire_proto {
+	PROTO_NEW = 0,    /* not yet recognised */
+	PROTO_OTHER = 1,  /* nothing we know: passed over */
+	PROTO_NATS = 2,
+	PROTO_MAX
+};
+
+/* Where a socket stands in an exchange: part of the series key, so that views are never pooled. */
+enum wire_role {
+	ROLE_NONE = 0,
+	ROLE_CLIENT = 1,     /* PUB out: the full round trip */
+	ROLE_BROKER = 2,     /* PUB in: the broker's answer time, service included */
+	ROLE_BROKER_OUT = 3, /* MSG out: the broker's view of the responder */
+	ROLE_SERVICE = 4,    /* MSG in: the responder's own time */
+	ROLE_ROUTE = 5,      /* RMSG/LMSG out: broker to broker, asking side */
+	ROLE_ROUTE_IN = 6,   /* RMSG/LMSG in: broker to broker, answering side */
+	/* Sockets of a process through which the same verb comes in and goes out (a forwarder): */
+	ROLE_RELAY = 7,         /* PUB in: the forwarder's accepted side */
+	ROLE_RELAY_OUT = 8,     /* PUB out: its connected side */
+	ROLE_RELAY_SERVICE = 9, /* MSG in: its connected side, asked by the broker */
+	ROLE_RELAY_SERVICE_OUT = 10, /* MSG out: its accepted side, asking the responder */
+	ROLE_MAX
+};
+
+enum wire_status {
+	STATUS_NONE = 0,
+	STATUS_OK = 1,
+	STATUS_NO_RESPONDERS = 2, /* NATS/1.0 503 */
+	STATUS_ERROR = 3,         /* another status header of 400 and above */
+	STATUS_UNANSWERED = 4,    /* timeout or connection closed: counted, no latency */
+	STATUS_PROTO_ERR = 5,     /* -ERR: counted per connection view, no latency */
+	STATUS_MAX
+};
+
+/* Why something is in one_way, unanswered, dropped, orphans or bytes_unparsed. */
+enum wire_reason {
+	REASON_NONE = 0,
+	/* one_way */
+	REASON_NO_REPLY = 1,  /* a message without a reply subject */
+	REASON_PULL = 2,      /* JetStream pull request: answered by messages on other subjects */
+	REASON_INTERNAL = 3,  /* cluster-internal subjects, whose reply subjects are not unique */
+	REASON_AMBIGUOUS = 4, /* HMSG on a connection of unknown kind: framed, names not certain */
+	/* unanswered */
+	REASON_TIMEOUT = 5,
+	REASON_CLOSED = 6,     /* the connection ended first */
+	REASON_SUPERSEDED = 7, /* the same reply subject was used again */
+	/* dropped */
+	REASON_TABLE_FULL = 8, /* the socket's table and the overflow map are full */
+	REASON_GAP_LOST = 9,   /* the reply may have been in bytes passed over */
+	REASON_NO_MEMORY = 10,
+	REASON_ID_LONG = 11, /* reply subject too long to be kept as an id */
+	/* orphans */
+	REASON_ORPHAN = 12, /* reply whose request was not seen, or already answered or given up */
+	/* bytes_unparsed */
+	REASON_GAP = 13,     /* bytes that did not pass in order */
+	REASON_RESYNC = 14,  /* looking for a frame boundary after an attach, a gap or bad input */
+	REASON_BAD = 15,     /* bytes that are not the protocol */
+	REASON_UNKNOWN = 16, /* unknown protocol on a claimed port */
+	REASON_REFUSED = 17, /* not readable, no room for a split line, or too many units */
+	/* In no identity: */
+	REASON_RETRANS = 18, /* retransmitted bytes, passed over */
+	REASON_OWNER = 19,   /* segments of sockets whose owner is not known, under --pid/--comm */
+	REASON_BUSY = 20,    /* segments passed over: no free lane, or parsed on another CPU; their
+				bytes then count as a gap */
+	REASON_SERIES_FULL = 21, /* look-ups that ended in an "(other)" series */
+	REASON_ROUTE_FULL = 22,  /* look-ups that ended in the "(other)" route */
+	REASON_MAX = 32
+};
+
+/*
+ * Counters of one lane. A lane is claimed by one run of a program at a time, so its counters need
+ * no atomics; `gen` is odd while it is claimed, and a reader that sees the same even `gen` before
+ * and after has a consistent copy. Both identities of the design hold in every such copy.
+ */
+struct wire_acct {
+	__u64 gen;
+	__u64 seen;       /* messages that could open an exchange */
+	__u64 matched;
+	__u64 one_way;
+	__s64 in_flight;  /* opened minus closed by this lane; the sum over lanes is the gauge */
+	__u64 unanswered;
+	__u64 dropped;
+	__u64 orphans;
+	__u64 bytes_seen;
+	__u64 bytes_framed;
+	__u64 bytes_unparsed;
+	__u64 packets;
+	__u64 messages;       /* every frame, PING and +OK included */
+	__u64 exemplars;
+	__u64 exemplars_lost; /* ring full */
+	__u64 conns;          /* connections recognised */
+	__u64 reason[REASON_MAX];
+	__u64 pad[16];
+};
+
+_Static_assert(sizeof(struct wire_acct) == 512, "lanes do not share cache lines");
+
+struct series_key {
+	__u64 cgroup; /* cgroup v2 id of the socket */
+	__u32 route;  /* 0 = "(other)" */
+	__u8 proto;
+	__u8 role;
+	__u8 status;
+	__u8 pad;
+};
+
+_Static_assert(sizeof(struct series_key) == 16, "hash key without padding");
+
+/* One series. `count` and `bytes` cover answered and unanswered; `hist` only those with latency. */
+struct series_val {
+	struct series_key key;
+	__u64 used; /* 1 once the key is set */
+	__u64 count;
+	__u64 bytes; /* payload bytes, request and reply */
+	struct hist hist;
+};
+
+/*
+ * The first series are where exchanges go once max_series is reached: one for each role and status,
+ * route "(other)", cgroup 0, so that even there views are not pooled.
+ */
+#define SERIES_FIXED          (ROLE_MAX * STATUS_MAX)
+#define SERIES_OTHER(role, st) ((__u32)(role)*STATUS_MAX + (__u32)(st))
+
+struct route_key {
+	char name[ROUTE_LEN];
+};
+
+enum wire_record { RECORD_EXEMPLAR = 1 };
+
+/* One slow or sampled exchange. */
+struct wire_exemplar {
+	__u32 type; /* RECORD_EXEMPLAR */
+	__u32 size;
+	__u64 start_ns; /* CLOCK_MONOTONIC, request passed */
+	__u64 duration_ns;
+	__u64 cookie; /* socket */
+	struct series_key key;
+	__u32 tgid; /* 0: not known */
+	__u16 port_local;
+	__u16 port_remote;
+	char comm[COMM_LEN];
+	__u32 bytes;
+	__u32 pad;
+};
+
+_Static_assert(sizeof(struct wire_exemplar) == 80, "ring record");
+
+#endif

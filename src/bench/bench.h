@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * One run of `hopscope bench`: what it was asked for, what it started, what it measured.
+ *
+ *	bench__run()  preconditions -> stack and workers (setup.c) -> phases (rounds.c, rpc.c,
+ *	              events.c, services.c, cost.c) -> verdicts (judge.c) -> session (session.c)
+ *	              -> files (outdir.c). Whatever happens, teardown (setup.c).
+ */
+#ifndef HOPSCOPE_BENCH_BENCH_H
+#define HOPSCOPE_BENCH_BENCH_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include <jansson.h>
+
+#include "bench/outdir.h"
+#include "bench/remote.h"
+#include "bench/scenario.h"
+#include "bench/url.h"
+#include "model/hist.h"
+#include "model/snapshot.h"
+#include "model/verdict.h"
+#include "probe/wire.h"
+#include "stack/stack.h"
+
+#define MAX_SERVICES	50
+#define MAX_TARGETS	64
+#define MAX_DIFFERENCES 16
+
+struct bench_opts {
+	const char *scenario;
+	const char *out;	 /* directory */
+	const char *nats_server; /* program */
+	struct url urls[NATS_MAX_NODES];
+	size_t n_urls; /* 0: a cluster of our own */
+	bool json;     /* the session on stdout, not the report */
+	bool ab, ab_only;
+	bool no_probe;
+};
+
+enum phase_kind { PHASE_RPC = 1, PHASE_EVENTS = 2 };
+
+/* What one phase has measured so far. Values of rounds stand side by side for both paths. */
+struct phase {
+	enum phase_kind kind;
+	enum path path;
+	enum rpc_mode mode; /* of an RPC phase */
+	char name[48];
+	unsigned int rounds; /* done; the arrays have room for scenario->rounds */
+	uint64_t attempted, succeeded, failed;
+	json_t *errors; /* counts by name */
+	double duration_s;
+	uint64_t behind_schedule;
+	double *rate, *p50, *p99; /* by round; NaN where there is none */
+	struct hist client, intended, kernel;
+	uint64_t kernel_count; /* answered exchanges that the kernel saw */
+	bool has_kernel;
+	char invalid[200]; /* why its numbers must not be judged */
+	uint64_t published, acked, received, missing, duplicates;
+	json_t *missing_ids;
+};
+
+struct service {
+	char name[16];
+	struct remote remote;
+	struct cgroup cgroup;
+	struct cgroup_memory memory;
+	bool measured;
+};
+
+struct difference {
+	char name[64];
+	const char *unit;
+	struct estimate estimate;
+	double base_ns; /* NaN: not a time */
+};
+
+struct bench {
+	const struct bench_opts *opts;
+	struct scenario *scenario;
+	struct outdir outdir;
+	struct cgroup_mounts mounts;
+	struct rundir run;
+	struct watch watch;
+	struct stack stack;
+	struct cgroup load; /* of the load workers */
+	struct remote rpc[PATH_COUNT];
+	struct remote publisher[PATH_COUNT];
+	struct remote subscriber;
+	struct service services[MAX_SERVICES];
+	size_t n_services;
+	struct wire *wire;
+
+	struct timespec started; /* CLOCK_REALTIME */
+	uint64_t started_ns, ended_ns;
+	int64_t clock_step_ns;
+	char incomplete[256]; /* the first thing that went wrong; "" when nothing did */
+	unsigned int deaths;  /* children that ended without being asked */
+	char nats_version[32], forwarder_version[64];
+
+	struct phase *phases[8];
+	size_t n_phases;
+	bool services_measured;
+	double baseline_bytes, total_bytes; /* of the run's cgroup before and with services */
+	struct difference differences[MAX_DIFFERENCES];
+	size_t n_differences;
+	struct snapshot last; /* the whole run */
+	bool has_last;
+	struct snapshot cost; /* of the round with BPF statistics on */
+	bool has_cost;
+	struct target targets[MAX_TARGETS];
+	size_t n_targets;
+};
+
+/* The whole command. Returns an enum exit_code. */
+int bench__run(const struct bench_opts *opts);
+
+/* Keeps the first reason for which the run is not complete. */
+void bench__incomplete(struct bench *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Whether the first path of the scenario... the path is among those of the scenario. */
+bool bench__has_path(const struct bench *b, enum path p);
+
+/* setup.c. 0, -EINTR, or negative errno after log_fail(); teardown is due in each case. */
+int bench__setup(struct bench *b);
+/* grace_ms 0: at once. */
+void bench__teardown(struct bench *b, unsigned int grace_ms);
+
+/* precheck.c: what must be there before anything is started. 0 or negative errno. */
+int bench__precheck(struct bench *b);
+
+/*
+ * Phases. 0: done, or done as far as possible (bench__incomplete() was called); -EINTR;
+ * -ECANCELED: the run cannot go on, its results so far stand.
+ */
+int bench__run_rpc(struct bench *b);
+int bench__run_events(struct bench *b);
+int bench__measure_baseline(struct bench *b);
+int bench__measure_services(struct bench *b);
+int bench__measure_cost(struct bench *b);
+int bench__run_ab(struct bench *b);
+
+/* Fills in differences and targets from the phases. */
+void bench__compare(struct bench *b);
+void bench__judge(struct bench *b);
+
+/* The session document (docs/session.md); NULL: out of memory. */
+json_t *bench__session(const struct bench *b);
+json_t *bench__environment(const struct bench *b);
+
+#endif

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bench/outdir.h"
+#include "log.h"
+#include "stack/file.h"
+
+int outdir__open(struct outdir *o, const char *path)
+{
+	int err = path__format(o->path, "%s", path);
+
+	o->fd = -1;
+	if (err)
+		return log_fail(err, "--out: the path is too long");
+	while (o->path[0] && o->path[1] && o->path[strlen(o->path) - 1] == '/')
+		o->path[strlen(o->path) - 1] = '\0';
+	if (mkdir(o->path, 0755) && errno != EEXIST)
+		return log_fail(-errno, "cannot create the output directory %s: %s", path,
+				strerror(errno));
+	/* bench runs as root: a link planted in a shared directory must not lead it elsewhere. */
+	o->fd = open(o->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (o->fd < 0 && (errno == ELOOP || errno == ENOTDIR))
+		return log_fail(-errno,
+				"the output directory %s is a symbolic link or no directory: give "
+				"--out the directory itself",
+				path);
+	if (o->fd < 0)
+		return log_fail(-errno, "cannot open the output directory %s: %s", path,
+				strerror(errno));
+	if (faccessat(o->fd, ".", W_OK, AT_EACCESS)) {
+		err = log_fail(-errno, "cannot write into the output directory %s: %s", path,
+			       strerror(errno));
+		outdir__close(o);
+		return err;
+	}
+	return 0;
+}
+
+void outdir__close(struct outdir *o)
+{
+	if (o->fd >= 0)
+		close(o->fd);
+	o->fd = -1;
+}
+
+static int write_stream(int fd, outdir_render_fn render, const json_t *session)
+{
+	FILE *f = fdopen(fd, "w");
+	int err;
+
+	if (!f) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	err = render(f, session);
+	if (!err && (fflush(f) || fsync(fd)))
+		err = -errno;
+	if (fclose(f) && !err)
+		err = -errno;
+	return err;
+}
+
+int outdir__write(struct outdir *o, const char *name, outdir_render_fn render,
+		  const json_t *session)
+{
+	char temp[64];
+	int fd, err;
+
+	snprintf(temp, sizeof(temp), ".%s.%d", name, (int)getpid());
+	unlinkat(o->fd, temp, 0); /* of a run that was killed and had our pid */
+	fd = openat(o->fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	err = fd < 0 ? -errno : write_stream(fd, render, session);
+	if (!err && renameat(o->fd, temp, o->fd, name))
+		err = -errno;
+	if (!err)
+		return 0;
+	if (fd >= 0)
+		unlinkat(o->fd, temp, 0);
+	return log_fail(err, "cannot write %s/%s: %s", o->path, name, strerror(-err));
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the values of a scenario may be, and what they are when they are left out. */
+#ifndef HOPSCOPE_BENCH_SCENARIO_RULES_H
+#define HOPSCOPE_BENCH_SCENARIO_RULES_H
+
+#include "bench/scenario.h"
+#include "bench/yaml_index.h"
+
+/*
+ * Fills in defaults, checks ranges and contradictions. 0, or -EINVAL after log_fail(). `file` is
+ * for messages.
+ */
+int scenario_rules__apply(struct scenario *s, const struct yaml_index *y, const char *file);
+
+/* log_fail() with the file and the line of the entry at `path` (or of what is above it). -EINVAL.
+ */
+int scenario_rules__fail(const struct yaml_index *y, const char *file, const char *path,
+			 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* Understands the targets: metric, path, mode, clock, limit. 0, or -EINVAL after log_fail(). */
+int scenario_targets__apply(struct scenario *s, const struct yaml_index *y, const char *file);
+
+/* "15 ms", "55 MB", "1 %", "50000" in the unit of the metric. 0, or -EINVAL with *why set. */
+int limit__parse(const char *text, const char *unit, double *value, const char **why);
+
+#endif

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* hopscope doctor: what this kernel and these privileges allow, and what to do about the rest. */
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+#include "log.h"
+#include "probe/features.h"
+
+static const char usage_text[] =
+	"usage: hopscope doctor [--json]\n"
+	"\n"
+	"Tries what hopscope needs, one by one, and says what to do about what is missing.\n"
+	"Nothing stays attached. Exit code: 0 everything that `trace` and `bench` need is there,\n"
+	"1 something is missing.\n";
+
+static const char *const state_names[] = {
+	[FEATURE_OK] = "ok",
+	[FEATURE_DEGRADED] = "limited",
+	[FEATURE_MISSING] = "MISSING",
+};
+
+static void print_rows(const struct features *f)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		const struct feature *r = &f->rows[i];
+
+		printf("%-8s %-22s %s\n", state_names[r->state], r->name, r->found);
+		if (r->advice[0])
+			printf("%-8s %-22s -> %s\n", "", "", r->advice);
+	}
+}
+
+static int print_json(const struct features *f, bool usable)
+{
+	json_t *rows = json_array(), *doc;
+	int err = 0;
+
+	for (size_t i = 0; i < f->n; i++) {
+		const struct feature *r = &f->rows[i];
+
+		json_array_append_new(rows, json_pack("{s:s,s:s,s:s,s:s?}", "name", r->name,
+						      "state", state_names[r->state], "found",
+						      r->found, "advice",
+						      r->advice[0] ? r->advice : NULL));
+	}
+	doc = json_pack("{s:i,s:b,s:o}", "schema", 1, "usable", usable, "checks", rows);
+	if (!doc || json_dumpf(doc, stdout, JSON_COMPACT) || putchar('\n') == EOF)
+		err = -EIO;
+	json_decref(doc);
+	return err;
+}
+
+int cmd_doctor(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"json", no_argument, NULL, 'j'},
+		{"verbose", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},
+		{},
+	};
+	struct features f = {};
+	bool json = false, usable;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "jvh", options, NULL)) != -1) {
+		switch (opt) {
+		case 'j': json = true; break;
+		case 'v': log_verbose = true; break;
+		case 'h': fputs(usage_text, stdout); return EXIT_PASS;
+		default: return EXIT_USAGE;
+		}
+	}
+	if (optind < argc) {
+		log_fail(-EINVAL, "doctor takes no argument: '%s'", argv[optind]);
+		return EXIT_USAGE;
+	}
+	features__probe(&f);
+	usable = features__usable(&f);
+	if (json)
+		return print_json(&f, usable) || !usable ? EXIT_RUNTIME : EXIT_PASS;
+	print_rows(&f);
+	printf("\n%s\n", usable ? "trace and bench work here." :
+				  "trace and bench do not work here: see MISSING above.");
+	return usable ? EXIT_PASS : EXIT_RUNTIME;
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Readings of the wire probe and their differences. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/hist.h"
+#include "model/snapshot.h"
+
+void snapshot__free(struct snapshot *s)
+{
+	if (!s)
+		return;
+	free(s->series);
+	s->series = NULL;
+	s->n_series = 0;
+}
+
+static bool key_equal(const struct series_key *a, const struct series_key *b)
+{
+	return a->cgroup == b->cgroup && a->route == b->route && a->proto == b->proto &&
+	       a->role == b->role && a->status == b->status;
+}
+
+/* The series is mostly where it was: look there first. */
+static const struct snapshot_series *find(const struct snapshot *s, const struct series_key *key,
+					  size_t hint)
+{
+	if (hint < s->n_series && key_equal(&s->series[hint].key, key))
+		return &s->series[hint];
+	for (size_t i = 0; i < s->n_series; i++)
+		if (key_equal(&s->series[i].key, key))
+			return &s->series[i];
+	return NULL;
+}
+
+static uint64_t grown(uint64_t now, uint64_t before)
+{
+	return now > before ? now - before : 0;
+}
+
+/* h -= before; min and max become the bounds that the buckets allow. */
+static void hist_delta(struct hist *h, const struct hist *before)
+{
+	uint64_t min = hist__min_ns(h), max = h->max;
+	int lowest = -1, highest = -1;
+
+	h->sum = grown(h->sum, before->sum);
+	for (int i = 0; i < (int)HIST_BUCKETS; i++) {
+		h->bucket[i] = grown(h->bucket[i], before->bucket[i]);
+		if (!h->bucket[i])
+			continue;
+		highest = i;
+		if (lowest < 0)
+			lowest = i;
+	}
+	h->min = 0;
+	h->max = 0;
+	if (lowest < 0)
+		return;
+	h->min = (hist__low((uint32_t)lowest) > min ? hist__low((uint32_t)lowest) : min) + 1;
+	/* the last bucket has no upper end but the maximum */
+	h->max = max;
+	if (highest < (int)HIST_BUCKETS - 1 && hist__high((uint32_t)highest) < max)
+		h->max = hist__high((uint32_t)highest);
+}
+
+/* Counters only grow, and so does every field of wire_acct but the gauge. */
+static void acct_delta(struct wire_acct *out, const struct wire_acct *now,
+		       const struct wire_acct *before)
+{
+#define DELTA(field) out->field = grown(now->field, before->field)
+	memset(out, 0, sizeof(*out));
+	DELTA(seen);
+	DELTA(matched);
+	DELTA(one_way);
+	DELTA(unanswered);
+	DELTA(dropped);
+	DELTA(orphans);
+	DELTA(bytes_seen);
+	DELTA(bytes_framed);
+	DELTA(bytes_unparsed);
+	DELTA(packets);
+	DELTA(messages);
+	DELTA(exemplars);
+	DELTA(exemplars_lost);
+	DELTA(conns);
+	for (int i = 0; i < REASON_MAX; i++)
+		DELTA(reason[i]);
+#undef DELTA
+	out->in_flight = now->in_flight;
+}
+
+static void programs_delta(struct snapshot *out, const struct snapshot *before)
+{
+	for (size_t i = 0; i < out->n_programs; i++) {
+		struct snapshot_program *p = &out->programs[i];
+
+		for (size_t j = 0; j < before->n_programs; j++) {
+			if (strcmp(p->name, before->programs[j].name))
+				continue;
+			p->runs = grown(p->runs, before->programs[j].runs);
+			p->ns = grown(p->ns, before->programs[j].ns);
+			break;
+		}
+	}
+}
+
+int snapshot__delta(struct snapshot *out, const struct snapshot *now, const struct snapshot *before)
+{
+	struct snapshot_series *series = NULL;
+	size_t n = 0;
+
+	if (now->n_series) {
+		series = calloc(now->n_series, sizeof(*series));
+		if (!series)
+			return -ENOMEM;
+	}
+	*out = *now;
+	for (size_t i = 0; i < now->n_series; i++) {
+		const struct snapshot_series *was = find(before, &now->series[i].key, i);
+		struct snapshot_series *s = &series[n];
+
+		*s = now->series[i];
+		if (was) {
+			s->count = grown(s->count, was->count);
+			s->bytes = grown(s->bytes, was->bytes);
+			hist_delta(&s->hist, &was->hist);
+		}
+		if (s->count || hist__count(&s->hist))
+			n++;
+	}
+	out->series = series;
+	out->n_series = n;
+	out->duration_ns = grown(now->time_ns, before->time_ns);
+	out->settled = now->settled && before->settled;
+	acct_delta(&out->acct, &now->acct, &before->acct);
+	out->in_flight_before = before->acct.in_flight;
+	programs_delta(out, before);
+	out->user_cpu_s =
+		now->user_cpu_s > before->user_cpu_s ? now->user_cpu_s - before->user_cpu_s : 0;
+	return 0;
+}
+
+static bool balanced(const struct wire_acct *a, int64_t in_flight_before)
+{
+	/* modulo 2^64, so a gauge below 0 is counted as such and not as a huge number */
+	return a->seen + (uint64_t)in_flight_before == a->matched + a->one_way +
+							       (uint64_t)a->in_flight +
+							       a->unanswered + a->dropped &&
+	       a->bytes_seen == a->bytes_framed + a->bytes_unparsed;
+}
+
+bool snapshot__identities_hold(const struct wire_acct *a)
+{
+	return balanced(a, 0);
+}
+
+bool snapshot__holds(const struct snapshot *s)
+{
+	return balanced(&s->acct, s->in_flight_before);
+}
+
+static int by_name(const struct snapshot_series *a, const struct snapshot_series *b)
+{
+	int c = strcmp(a->route, b->route);
+
+	if (!c)
+		c = strcmp(a->container, b->container);
+	if (!c)
+		c = (int)a->key.proto - b->key.proto;
+	if (!c)
+		c = (int)a->key.role - b->key.role;
+	if (!c)
+		c = (int)a->key.status - b->key.status;
+	return c ? c : (a->key.cgroup > b->key.cgroup) - (a->key.cgroup < b->key.cgroup);
+}
+
+static int by_count(const void *pa, const void *pb)
+{
+	const struct snapshot_series *a = *(const struct snapshot_series *const *)pa;
+	const struct snapshot_series *b = *(const struct snapshot_series *const *)pb;
+
+	return a->count == b->count ? by_name(a, b) : a->count < b->count ? 1 : -1;
+}
+
+static int by_total(const void *pa, const void *pb)
+{
+	const struct snapshot_series *a = *(const struct snapshot_series *const *)pa;
+	const struct snapshot_series *b = *(const struct snapshot_series *const *)pb;
+
+	return a->hist.sum == b->hist.sum ? by_name(a, b) : a->hist.sum < b->hist.sum ? 1 : -1;
+}
+
+const struct snapshot_series **snapshot__sorted(const struct snapshot *s, enum snapshot_order by)
+{
+	const struct snapshot_series **sorted = calloc(s->n_series + 1, sizeof(*sorted));
+
+	if (!sorted)
+		return NULL;
+	for (size_t i = 0; i < s->n_series; i++)
+		sorted[i] = &s->series[i];
+	qsort(sorted, s->n_series, sizeof(*sorted), by == SNAPSHOT_BY_TOTAL ? by_total : by_count);
+	return sorted;
+}
+
+/*
+ * Names. Switches without a default: an enumerator that is added to wire.h without a name here does
+ * not build.
+ */
+
+const char *wire_proto__name(unsigned int proto)
+{
+	switch ((enum wire_proto)proto) {
+	case PROTO_NEW: return "new";
+	case PROTO_OTHER: return "other";
+	case PROTO_NATS: return "nats";
+	case PROTO_MAX: break;
+	}
+	return "?";
+}
+
+const char *wire_role__name(unsigned int role)
+{
+	switch ((enum wire_role)role) {
+	case ROLE_CLIENT: return "client";
+	case ROLE_BROKER: return "broker";
+	case ROLE_BROKER_OUT: return "broker_out";
+	case ROLE_SERVICE: return "service";
+	case ROLE_ROUTE: return "route";
+	case ROLE_ROUTE_IN: return "route_in";
+	case ROLE_RELAY: return "relay";
+	case ROLE_RELAY_OUT: return "relay_out";
+	case ROLE_RELAY_SERVICE: return "relay_service";
+	case ROLE_RELAY_SERVICE_OUT: return "relay_service_out";
+	case ROLE_NONE:
+	case ROLE_MAX: break;
+	}
+	return "?";
+}
+
+const char *wire_status__name(unsigned int status)
+{
+	switch ((enum wire_status)status) {
+	case STATUS_OK: return "ok";
+	case STATUS_NO_RESPONDERS: return "no_responders";
+	case STATUS_ERROR: return "error";
+	case STATUS_UNANSWERED: return "unanswered";
+	case STATUS_PROTO_ERR: return "proto_err";
+	case STATUS_NONE:
+	case STATUS_MAX: break;
+	}
+	return "?";
+}
+
+struct reason {
+	const char *name, *term;
+};
+
+static struct reason describe(unsigned int reason)
+{
+	switch ((enum wire_reason)reason) {
+	case REASON_NO_REPLY: return (struct reason){"no_reply", "one_way"};
+	case REASON_PULL: return (struct reason){"pull", "one_way"};
+	case REASON_INTERNAL: return (struct reason){"internal", "one_way"};
+	case REASON_AMBIGUOUS: return (struct reason){"ambiguous", "one_way"};
+	case REASON_TIMEOUT: return (struct reason){"timeout", "unanswered"};
+	case REASON_CLOSED: return (struct reason){"closed", "unanswered"};
+	case REASON_SUPERSEDED: return (struct reason){"superseded", "unanswered"};
+	case REASON_TABLE_FULL: return (struct reason){"table_full", "dropped"};
+	case REASON_GAP_LOST: return (struct reason){"gap_lost", "dropped"};
+	case REASON_NO_MEMORY: return (struct reason){"no_memory", "dropped"};
+	case REASON_ID_LONG: return (struct reason){"id_long", "dropped"};
+	case REASON_ORPHAN: return (struct reason){"orphan", "orphans"};
+	case REASON_GAP: return (struct reason){"gap", "bytes_unparsed"};
+	case REASON_RESYNC: return (struct reason){"resync", "bytes_unparsed"};
+	case REASON_BAD: return (struct reason){"bad", "bytes_unparsed"};
+	case REASON_UNKNOWN: return (struct reason){"unknown", "bytes_unparsed"};
+	case REASON_BUSY: return (struct reason){"busy", "passed_over"};
+	case REASON_REFUSED: return (struct reason){"refused", "bytes_unparsed"};
+	case REASON_RETRANS: return (struct reason){"retransmitted", "passed_over"};
+	case REASON_OWNER: return (struct reason){"owner", "passed_over"};
+	case REASON_SERIES_FULL: return (struct reason){"series_full", "other"};
+	case REASON_ROUTE_FULL: return (struct reason){"route_full", "other"};
+	case REASON_NONE:
+	case REASON_MAX: break;
+	}
+	return (struct reason){"?", "other"};
+}
+
+const char *wire_reason__name(unsigned int reason)
+{
+	return describe(reason).name;
+}
+
+const char *wire_reason__term(unsigned int reason)
+{
+	return describe(reason).term;
+}

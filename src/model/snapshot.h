@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * One reading of the wire probe, free of kernel types: what trace prints, bench stores and tests
+ * compare. Counters are cumulative; snapshot__delta() makes an interval of two readings.
+ */
+#ifndef HOPSCOPE_SNAPSHOT_H
+#define HOPSCOPE_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire.h"
+
+struct snapshot_series {
+	struct series_key key;
+	char route[ROUTE_LEN + 1];
+	char container[128]; /* cgroup path below the v2 mount, "/" for the root, "?" when gone */
+	uint64_t count;	     /* exchanges (answered or not); equals the histogram's total when OK */
+	uint64_t bytes;
+	struct hist hist; /* hist.min is ns + 1, 0 when empty */
+};
+
+struct snapshot_program {
+	char name[32];
+	uint64_t runs; /* while kernel BPF statistics were on */
+	uint64_t ns;
+};
+
+struct snapshot {
+	uint64_t time_ns;	  /* CLOCK_MONOTONIC of the reading */
+	uint64_t duration_ns;	  /* since the attach, or of the interval */
+	bool settled;		  /* every lane was read at rest, so the identities must hold */
+	struct wire_acct acct;	  /* sum over lanes; gen unused */
+	int64_t in_flight_before; /* of an interval: in flight when it began. 0 for a reading */
+	struct snapshot_series *series; /* owned */
+	size_t n_series;
+	struct snapshot_program programs[8];
+	size_t n_programs;
+	double user_cpu_s; /* of this process */
+	uint64_t rss_bytes;
+};
+
+/* Frees what the snapshot owns; the struct itself belongs to the caller. */
+void snapshot__free(struct snapshot *s);
+
+/*
+ * out = now - before, series by series (by key); gauges (in_flight) are those of `now`. min/max of
+ * an interval cannot be known from totals: they are the bounds of its lowest and highest bucket,
+ * clipped to the totals' min and max. Series that did not change are left out. -ENOMEM or 0.
+ */
+int snapshot__delta(struct snapshot *out, const struct snapshot *now,
+		    const struct snapshot *before);
+
+/*
+ * seen = matched + one_way + in_flight + unanswered + dropped, bytes_seen = framed + unparsed. The
+ * first function is for counters since the attach; the second knows intervals too, where what was
+ * in flight before is added to the left-hand side.
+ */
+bool snapshot__identities_hold(const struct wire_acct *a);
+bool snapshot__holds(const struct snapshot *s);
+
+enum snapshot_order {
+	SNAPSHOT_BY_COUNT = 0,
+	SNAPSHOT_BY_TOTAL = 1, /* time: the sum of the latencies */
+};
+
+/*
+ * Pointers to the n_series series, largest first and then by name, so that the order is the same
+ * every time. The caller frees the array, not what it points to. NULL: out of memory.
+ */
+const struct snapshot_series **snapshot__sorted(const struct snapshot *s, enum snapshot_order by);
+
+/* Names as printed and as in JSON; "?" for an unknown value. */
+const char *wire_proto__name(unsigned int proto);
+const char *wire_role__name(unsigned int role);
+const char *wire_status__name(unsigned int status);
+const char *wire_reason__name(unsigned int reason);
+/* The term of an identity a reason explains: "one_way", "unanswered", "dropped", "orphans",
+ * "bytes_unparsed"; "passed_over" and "other" are in no identity. */
+const char *wire_reason__term(unsigned int reason);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Numbers as people read them. Every renderer and every reason uses these, so they agree. */
+#ifndef HOPSCOPE_UNITS_H
+#define HOPSCOPE_UNITS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define UNITS_LEN 48 /* enough for any of the results */
+
+/* 3 significant digits: "640 ns", "1.23 us", "45.6 ms", "1.20 s"; NaN: "-". Returns buf. */
+char *units__ns(char *buf, size_t len, double ns);
+/* "512 B", "1.50 MiB". */
+char *units__bytes(char *buf, size_t len, double bytes);
+/* Whole numbers with thousands separated: "12,345"; others with 3 significant digits. */
+char *units__number(char *buf, size_t len, double v);
+char *units__count(char *buf, size_t len, uint64_t v);
+/*
+ * v with its unit: "ns" and "bytes" as above, "%" as "1.23 %", "" bare, any other as "v unit"
+ * ("6,666 events/s").
+ */
+char *units__format(char *buf, size_t len, double v, const char *unit);
+/* The same with another number of significant digits. */
+char *units__format_digits(char *buf, size_t len, double v, const char *unit, int digits);
+
+#endif

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* JSON writers. Building fails only for want of memory; put() and append() carry that upwards. */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/quantile.h"
+#include "out/json.h"
+#include "out/text.h"
+
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+/* Digits that survive decimal -> double -> decimal (DBL_DIG): writing is idempotent. */
+#define REAL_DIGITS 15
+#define DUMP_FLAGS  (JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(REAL_DIGITS))
+
+/* Integers beyond this are not exact in a double. */
+#define WHOLE_LIMIT 9e15
+
+/* Both take `value` over, also on failure; *o becomes NULL when memory ran out. */
+static void put(json_t **o, const char *key, json_t *value)
+{
+	if (!*o) {
+		json_decref(value);
+	} else if (!value || json_object_set_new(*o, key, value)) {
+		json_decref(*o);
+		*o = NULL;
+	}
+}
+
+static void append(json_t **a, json_t *value)
+{
+	if (!*a) {
+		json_decref(value);
+	} else if (!value || json_array_append_new(*a, value)) {
+		json_decref(*a);
+		*a = NULL;
+	}
+}
+
+/* Counters are below 2^63 for the next centuries; JSON has no larger integers. */
+static json_t *count(uint64_t v)
+{
+	return json_integer(v > INT64_MAX ? INT64_MAX : (json_int_t)v);
+}
+
+json_t *session__number(double v)
+{
+	if (!isfinite(v))
+		return json_null();
+	if (v == rint(v) && fabs(v) < WHOLE_LIMIT)
+		return json_integer((json_int_t)v);
+	return json_real(v);
+}
+
+json_t *session__text(const char *s)
+{
+	struct text t = {0};
+	json_t *o;
+
+	if (!s)
+		return json_null();
+	text__add_printable(&t, s);
+	o = t.failed ? NULL : json_string(t.data ? t.data : "");
+	text__free(&t);
+	return o;
+}
+
+json_t *session__estimate(const struct estimate *e)
+{
+	json_t *o = json_object();
+
+	put(&o, "value", session__number(e->value));
+	put(&o, "ci_low", session__number(e->lo));
+	put(&o, "ci_high", session__number(e->hi));
+	put(&o, "n", count(e->n));
+	return o;
+}
+
+json_t *session__buckets(const struct hist *h)
+{
+	json_t *a = json_array();
+
+	for (uint32_t i = 0; i < HIST_BUCKETS; i++) {
+		json_t *pair;
+
+		if (!h->bucket[i])
+			continue;
+		pair = json_array();
+		append(&pair, json_integer(i));
+		append(&pair, count(h->bucket[i]));
+		append(&a, pair);
+	}
+	return a;
+}
+
+static json_t *quantiles(const struct hist *h)
+{
+	static const struct {
+		const char *name;
+		double q;
+	} list[] = {{"p50", 0.5}, {"p90", 0.9}, {"p95", 0.95}, {"p99", 0.99}, {"p999", 0.999}};
+	json_t *o = json_object();
+
+	for (size_t i = 0; i < ARRAY_LEN(list); i++) {
+		struct estimate e = quantile__estimate(h, list[i].q);
+
+		put(&o, list[i].name, session__estimate(&e));
+	}
+	return o;
+}
+
+json_t *session__latency(const struct hist *h)
+{
+	uint64_t n = hist__count(h);
+	json_t *o = json_object();
+
+	put(&o, "count", count(n));
+	put(&o, "min_ns", n ? count(hist__min_ns(h)) : json_null());
+	put(&o, "mean_ns", session__number(hist__mean_ns(h)));
+	put(&o, "max_ns", n ? count(hist__max_ns(h)) : json_null());
+	put(&o, "quantiles", quantiles(h));
+	put(&o, "buckets", session__buckets(h));
+	return o;
+}
+
+json_t *session__target(const struct target *t)
+{
+	json_t *o = json_object();
+
+	put(&o, "name", session__text(t->name));
+	put(&o, "value", session__number(t->estimate.value));
+	put(&o, "ci_low", session__number(t->estimate.lo));
+	put(&o, "ci_high", session__number(t->estimate.hi));
+	put(&o, "limit", session__number(t->limit));
+	put(&o, "op", session__text(target_op__name(t->op)));
+	put(&o, "unit", session__text(t->unit));
+	put(&o, "verdict", session__text(verdict__name(t->verdict)));
+	put(&o, "reason", session__text(t->reason));
+	return o;
+}
+
+json_t *session__targets(const struct target *t, size_t n)
+{
+	json_t *a = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		append(&a, session__target(&t[i]));
+	return a;
+}
+
+static json_t *series_one(const struct snapshot_series *s, bool buckets)
+{
+	uint64_t n = hist__count(&s->hist);
+	json_t *o = json_object();
+
+	put(&o, "proto", session__text(wire_proto__name(s->key.proto)));
+	put(&o, "role", session__text(wire_role__name(s->key.role)));
+	put(&o, "route", session__text(s->route));
+	put(&o, "container", session__text(s->container));
+	put(&o, "status", session__text(wire_status__name(s->key.status)));
+	put(&o, "count", count(s->count));
+	put(&o, "errors", count(s->key.status == STATUS_OK ? 0 : s->count));
+	put(&o, "bytes", count(s->bytes));
+	put(&o, "min_ns", n ? count(hist__min_ns(&s->hist)) : json_null());
+	put(&o, "mean_ns", session__number(hist__mean_ns(&s->hist)));
+	put(&o, "p50_ns", session__number(hist__quantile_ns(&s->hist, 0.5)));
+	put(&o, "p90_ns", session__number(hist__quantile_ns(&s->hist, 0.9)));
+	put(&o, "p99_ns", session__number(hist__quantile_ns(&s->hist, 0.99)));
+	put(&o, "p999_ns", session__number(hist__quantile_ns(&s->hist, 0.999)));
+	put(&o, "max_ns", n ? count(hist__max_ns(&s->hist)) : json_null());
+	if (buckets)
+		put(&o, "buckets", session__buckets(&s->hist));
+	return o;
+}
+
+json_t *session__series(const struct snapshot *s, bool buckets)
+{
+	const struct snapshot_series **sorted = snapshot__sorted(s, SNAPSHOT_BY_COUNT);
+	json_t *a = json_array();
+
+	if (!sorted) {
+		json_decref(a);
+		return NULL;
+	}
+	for (size_t i = 0; i < s->n_series; i++)
+		append(&a, series_one(sorted[i], buckets));
+	free(sorted);
+	return a;
+}
+
+json_t *session__accounting(const struct snapshot *s)
+{
+	const struct wire_acct *a = &s->acct;
+	json_t *o = json_object(), *reasons = json_object();
+
+	put(&o, "seen", count(a->seen));
+	put(&o, "in_flight_before", json_integer(s->in_flight_before));
+	put(&o, "matched", count(a->matched));
+	put(&o, "one_way", count(a->one_way));
+	put(&o, "in_flight", json_integer(a->in_flight));
+	put(&o, "unanswered", count(a->unanswered));
+	put(&o, "dropped", count(a->dropped));
+	put(&o, "orphans", count(a->orphans));
+	put(&o, "bytes_seen", count(a->bytes_seen));
+	put(&o, "bytes_framed", count(a->bytes_framed));
+	put(&o, "bytes_unparsed", count(a->bytes_unparsed));
+	put(&o, "exemplars_lost", count(a->exemplars_lost));
+	put(&o, "packets", count(a->packets));
+	put(&o, "messages", count(a->messages));
+	put(&o, "connections", count(a->conns));
+	put(&o, "settled", json_boolean(s->settled));
+	put(&o, "holds", json_boolean(snapshot__holds(s)));
+	for (unsigned int i = 1; i < REASON_MAX; i++) {
+		const char *name = wire_reason__name(i);
+
+		if (strcmp(name, "?"))
+			put(&reasons, name, count(a->reason[i]));
+	}
+	put(&o, "reasons", reasons);
+	return o;
+}
+
+json_t *session__overhead(const struct snapshot *s)
+{
+	json_t *o = json_object(), *programs = json_array();
+	uint64_t runs = 0, ns = 0;
+
+	for (size_t i = 0; i < s->n_programs; i++) {
+		json_t *p = json_object();
+
+		put(&p, "name", session__text(s->programs[i].name));
+		put(&p, "runs", count(s->programs[i].runs));
+		put(&p, "ns", count(s->programs[i].ns));
+		append(&programs, p);
+		runs += s->programs[i].runs;
+		ns += s->programs[i].ns;
+	}
+	put(&o, "programs", programs);
+	/* no runs: the kernel's statistics were off, and the cost is not known */
+	put(&o, "ns_per_exchange",
+	    session__number(runs && s->acct.matched ? (double)ns / (double)s->acct.matched : NAN));
+	put(&o, "user_cpu_s", session__number(s->user_cpu_s));
+	put(&o, "rss_bytes", s->rss_bytes ? count(s->rss_bytes) : json_null());
+	return o;
+}
+
+json_t *json__snapshot(const struct snapshot *s, bool final, const struct target *targets,
+		       size_t n_targets)
+{
+	json_t *o = json_object();
+
+	put(&o, "schema", json_integer(SESSION_SCHEMA));
+	put(&o, "time_ns", count(s->time_ns));
+	put(&o, "duration_s", session__number((double)s->duration_ns / 1e9));
+	put(&o, "final", json_boolean(final));
+	put(&o, "series", session__series(s, false));
+	put(&o, "accounting", session__accounting(s));
+	put(&o, "overhead", session__overhead(s));
+	put(&o, "targets", session__targets(targets, n_targets));
+	return o;
+}
+
+static bool is_number(const json_t *v)
+{
+	return json_is_number(v) || json_is_null(v);
+}
+
+static bool is_number_pair(const json_t *v)
+{
+	return json_is_array(v) && json_array_size(v) == 2 && is_number(json_array_get(v, 0)) &&
+	       is_number(json_array_get(v, 1));
+}
+
+/* What goes on one line: estimates, lists of scalars, lists of pairs of numbers (buckets). */
+static bool is_one_line(json_t *v)
+{
+	if (json_is_object(v)) {
+		for (void *i = json_object_iter(v); i; i = json_object_iter_next(v, i))
+			if (!is_number(json_object_iter_value(i)))
+				return false;
+		return json_object_size(v) <= 4;
+	}
+	for (size_t i = 0; i < json_array_size(v); i++) {
+		const json_t *e = json_array_get(v, i);
+
+		if ((json_is_array(e) || json_is_object(e)) && !is_number_pair(e))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * A string with everything unprintable as \uXXXX: jansson leaves DEL, C1 controls and bidirectional
+ * overrides as they are, and some terminals obey them.
+ */
+static void dump_string(const char *s, FILE *out)
+{
+	size_t len;
+
+	fputc('"', out);
+	for (; *s; s += len) {
+		int32_t cp = text__decode(s, &len);
+
+		if (cp == '"' || cp == '\\')
+			fprintf(out, "\\%c", (char)cp);
+		else if (text__is_printable(cp))
+			fwrite(s, 1, len, out);
+		else if (cp < 0x10000)
+			fprintf(out, "\\u%04x", cp < 0 ? 0xfffd : (unsigned int)cp);
+		else
+			fprintf(out, "\\u%04x\\u%04x", 0xd7c0 + (unsigned int)(cp >> 10),
+				0xdc00 + (unsigned int)(cp & 0x3ff));
+	}
+	fputc('"', out);
+}
+
+/* depth < 0: all on one line. */
+static int dump(json_t *v, FILE *out, int depth);
+
+static void dump_break(const char *sep, FILE *out, int depth)
+{
+	if (depth >= 0)
+		fprintf(out, "%s\n%*s", sep, depth, "");
+	else
+		fprintf(out, "%s%s", sep, *sep == ',' ? " " : "");
+}
+
+static int dump_object(json_t *v, FILE *out, int depth)
+{
+	const char *sep = "{";
+	int err = 0;
+
+	for (void *i = json_object_iter(v); i && !err; i = json_object_iter_next(v, i)) {
+		dump_break(sep, out, depth < 0 ? depth : depth + 1);
+		dump_string(json_object_iter_key(i), out);
+		fputs(": ", out);
+		err = dump(json_object_iter_value(i), out, depth < 0 ? depth : depth + 1);
+		sep = ",";
+	}
+	dump_break(*sep == '{' ? "{" : "", out, depth);
+	fputc('}', out);
+	return err;
+}
+
+static int dump_array(json_t *v, FILE *out, int depth)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < json_array_size(v) && !err; i++) {
+		dump_break(i ? "," : "[", out, depth < 0 ? depth : depth + 1);
+		err = dump(json_array_get(v, i), out, depth < 0 ? depth : depth + 1);
+	}
+	dump_break(json_array_size(v) ? "" : "[", out, depth);
+	fputc(']', out);
+	return err;
+}
+
+static int dump(json_t *v, FILE *out, int depth)
+{
+	if (json_is_string(v)) {
+		dump_string(json_string_value(v), out);
+		return 0;
+	}
+	if (!json_is_object(v) && !json_is_array(v))
+		return json_dumpf(v, out, DUMP_FLAGS) ? -EIO : 0;
+	if (is_one_line(v))
+		depth = -1;
+	return json_is_object(v) ? dump_object(v, out, depth) : dump_array(v, out, depth);
+}
+
+int json__print_snapshot(FILE *out, const struct snapshot *s, bool final)
+{
+	json_t *o = json__snapshot(s, final, NULL, 0);
+	int err;
+
+	if (!o)
+		return -ENOMEM;
+	err = dump(o, out, -1);
+	json_decref(o);
+	if (fputc('\n', out) == EOF || fflush(out))
+		return -EIO;
+	return err;
+}
+
+int session__dump(const json_t *session, FILE *out)
+{
+	int err = dump((json_t *)session, out, 0);
+
+	if (fputc('\n', out) == EOF || fflush(out) || ferror(out))
+		return -EIO;
+	return err;
+}

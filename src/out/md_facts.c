@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What surrounded the measurement: environment, configuration, kernel view, accounting, cost. */
+#include <math.h>
+#include <string.h>
+
+#include "model/snapshot.h"
+#include "out/md.h"
+#include "out/session.h"
+
+#define SERIES_ROWS 40
+
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+static void add_topology(struct text *out, const json_t *list)
+{
+	static const char *const keys[] = {"kind", "address", "cgroup"};
+
+	if (!json_array_size(list)) {
+		text__add(out, "Topology: " MD_NO_DATA ".\n\n");
+		return;
+	}
+	text__add(out, "Topology:\n\n| process | kind | address | cgroup | pid "
+		       "|\n|---|---|---|---|---|\n");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *p = json_array_get(list, i);
+		double pid = session__get_number(p, "pid");
+
+		text__add(out, "| ");
+		md__text(out, session__get_text(p, "name"));
+		for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
+			text__add(out, " | ");
+			md__code(out, session__get_text(p, keys[k]));
+		}
+		if (isnan(pid))
+			text__add(out, " | - |\n");
+		else
+			text__addf(out, " | %.0f |\n", pid);
+	}
+	text__add(out, "\n");
+}
+
+void md__environment(struct text *out, const json_t *session)
+{
+	static const struct {
+		const char *key, *title;
+	} texts[] = {{"kernel", "kernel"},	 {"arch", "architecture"},
+		     {"cpu_model", "processor"}, {"lockdown", "kernel lockdown"},
+		     {"cgroup", "cgroups"},	 {"libbpf", "libbpf"},
+		     {"natsc", "nats.c"},	 {"nats_server", "nats-server"},
+		     {"forwarder", "forwarder"}};
+	const json_t *e = session__get(session, "environment");
+
+	text__add(out, "## Environment\n\n");
+	if (!e) {
+		text__add(out, MD_NO_DATA ".\n\n");
+		return;
+	}
+	text__add(out, "| | |\n|---|---|\n");
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		md__row_text(out, texts[i].title, session__get_text(e, texts[i].key));
+		if (!strcmp(texts[i].key, "cpu_model")) {
+			md__row_value(out, "processors", session__get_number(e, "cpus"), "");
+			md__row_value(out, "memory", session__get_number(e, "memory_bytes"),
+				      "bytes");
+		}
+	}
+	text__add(out, "\n");
+	add_topology(out, session__get(e, "topology"));
+}
+
+void md__configuration(struct text *out, const json_t *session)
+{
+	const json_t *list = session__get(session, "configuration");
+
+	text__add(out, "## Configuration\n\n");
+	if (!json_array_size(list)) {
+		text__add(out, MD_NO_DATA ".\n\n");
+		return;
+	}
+	text__add(out, "The scenario as it was understood:\n\n| setting | value |\n|---|---|\n");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *pair = json_array_get(list, i);
+		const char *key = json_string_value(json_array_get(pair, 0));
+		const char *value = json_string_value(json_array_get(pair, 1));
+
+		text__add(out, "| ");
+		md__code(out, key ? key : "");
+		text__add(out, " | ");
+		md__text(out, value ? value : "");
+		text__add(out, " |\n");
+	}
+	text__add(out, "\n");
+}
+
+static void add_series_row(struct text *out, const json_t *s)
+{
+	static const char *const names[] = {"proto", "role", "route", "container", "status"};
+	static const char *const ns[] = {"p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns"};
+
+	text__add(out, "|");
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		text__add(out, " ");
+		if (i < 2 || i == 4)
+			md__text(out, session__get_text(s, names[i]));
+		else
+			md__code(out, session__get_text(s, names[i]));
+		text__add(out, " |");
+	}
+	text__add(out, " ");
+	md__count(out, session__get_number(s, "count"));
+	text__add(out, " |");
+	for (size_t i = 0; i < ARRAY_LEN(ns); i++) {
+		double v = session__get_number(s, ns[i]);
+
+		text__add(out, " ");
+		if (isnan(v))
+			text__add(out, "-");
+		else
+			md__value(out, v, "ns");
+		text__add(out, " |");
+	}
+	text__add(out, "\n");
+}
+
+void md__series(struct text *out, const json_t *session)
+{
+	const json_t *list = session__get(session, "series");
+	size_t n = json_array_size(list), shown = n < SERIES_ROWS ? n : SERIES_ROWS;
+
+	text__add(out, "## What the kernel saw\n\n");
+	if (!n) {
+		text__add(out, MD_NO_DATA ": no exchange was seen.\n\n");
+		return;
+	}
+	text__add(out, "Every socket is a point of view of its own, never pooled with another: "
+		       "`client` is the "
+		       "full round trip at the caller's socket, `relay` and `relay_out` the "
+		       "forwarder's two "
+		       "sockets, `broker` and `broker_out` the broker's, `route` and `route_in` "
+		       "those between "
+		       "brokers, `service` the responder's own time. All phases together.\n\n"
+		       "| proto | role | route | container | status | count | p50 | p90 | p99 | "
+		       "p99.9 | max |\n"
+		       "|---|---|---|---|---|---|---|---|---|---|---|\n");
+	for (size_t i = 0; i < shown; i++)
+		add_series_row(out, json_array_get(list, i));
+	if (n > shown) {
+		text__add(out, "\n");
+		md__plural(out, (double)(n - shown), "series is", "series are");
+		text__add(out, " not shown; the session file has them.\n");
+	}
+	text__add(out, "\n");
+}
+
+struct term {
+	const char *key, *title;
+};
+
+/*
+ * "sum = term + term + ...: closes". The identity is computed again from the terms: a session that
+ * says it holds while it does not is told so.
+ */
+static void add_identity(struct text *out, const json_t *a, const char *what,
+			 const struct term *left, size_t n_left, const struct term *right,
+			 size_t n_right)
+{
+	double sum = 0;
+	bool known = true;
+
+	text__addf(out, "- %s: ", what);
+	for (size_t i = 0; i < n_left + n_right; i++) {
+		const struct term *t = i < n_left ? &left[i] : &right[i - n_left];
+		double v = session__get_number(a, t->key);
+
+		/* only intervals have it, and then it is not 0 */
+		if (!strcmp(t->key, "in_flight_before") && !(fabs(v) > 0))
+			continue;
+		text__addf(out, "%s%s ", i == n_left ? " = " : i ? " + " : "", t->title);
+		md__count(out, v);
+		known = known && !isnan(v);
+		sum += i < n_left ? v : -v;
+	}
+	if (!known)
+		text__add(out, ". Whether it closes is not known.\n");
+	else if (sum == 0)
+		text__add(out, ". It closes.\n");
+	else {
+		text__add(out, ". **It does not close**: off by ");
+		md__count(out, fabs(sum));
+		text__add(out, ".\n");
+	}
+}
+
+static const char *explain_term(const char *term)
+{
+	static const struct term terms[] = {
+		{"one_way", "one-way (needs no answer)"},
+		{"unanswered", "unanswered"},
+		{"dropped", "dropped (not measured)"},
+		{"orphans", "replies without request"},
+		{"bytes_unparsed", "bytes unparsed"},
+		{"passed_over", "passed over, in no identity"},
+		{"other", "merged into `(other)`"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(terms); i++)
+		if (!strcmp(terms[i].key, term))
+			return terms[i].title;
+	return "other";
+}
+
+/* Reasons that are not 0, by the term they explain; names this version does not know come last. */
+static void add_reasons(struct text *out, const json_t *a)
+{
+	json_t *reasons = (json_t *)session__get(a, "reasons");
+	bool any = false;
+
+	for (void *i = json_object_iter(reasons); i; i = json_object_iter_next(reasons, i)) {
+		const char *name = json_object_iter_key(i), *term = NULL;
+		double n = json_number_value(json_object_iter_value(i));
+
+		if (!(n > 0))
+			continue;
+		for (unsigned int r = 1; r < REASON_MAX; r++)
+			if (!strcmp(wire_reason__name(r), name))
+				term = wire_reason__term(r);
+		text__add(out, any ? "" : "\n| of | reason | number |\n|---|---|---|\n");
+		text__addf(out, "| %s | ", term ? explain_term(term) : "a term of a later version");
+		md__text(out, name);
+		text__add(out, " | ");
+		md__count(out, n);
+		text__add(out, " |\n");
+		any = true;
+	}
+	text__add(out, "\n");
+}
+
+void md__accounting(struct text *out, const json_t *session)
+{
+	static const struct term left[] = {{"seen", "seen"},
+					   {"in_flight_before", "in flight before"}};
+	static const struct term right[] = {{"matched", "matched"},
+					    {"one_way", "one-way"},
+					    {"in_flight", "in flight"},
+					    {"unanswered", "unanswered"},
+					    {"dropped", "dropped"}};
+	static const struct term bytes[] = {{"bytes_seen", "seen"}};
+	static const struct term parts[] = {{"bytes_framed", "framed"},
+					    {"bytes_unparsed", "unparsed"}};
+	const json_t *a = session__get(session, "accounting");
+
+	text__add(out, "## Accounting\n\n");
+	if (!a) {
+		text__add(out, MD_NO_DATA ".\n\n");
+		return;
+	}
+	text__add(out,
+		  "Every message that could open an exchange, and every byte, is in one of these "
+		  "terms:\n\n");
+	add_identity(out, a, "messages", left, ARRAY_LEN(left), right, ARRAY_LEN(right));
+	add_identity(out, a, "bytes", bytes, ARRAY_LEN(bytes), parts, ARRAY_LEN(parts));
+	if (!session__get_bool(a, "settled", true))
+		text__add(out,
+			  "- The counters could not be read at rest; a difference of a few is no "
+			  "error then.\n");
+	text__add(out, "- beside them: ");
+	md__plural(out, session__get_number(a, "orphans"), "reply without its request",
+		   "replies without their request");
+	text__add(out, ", ");
+	md__plural(out, session__get_number(a, "exemplars_lost"), "exemplar lost",
+		   "exemplars lost");
+	text__add(out, " (which cost no statistics); ");
+	md__plural(out, session__get_number(a, "messages"), "message", "messages");
+	text__add(out, " of every kind in ");
+	md__plural(out, session__get_number(a, "packets"), "packet", "packets");
+	text__add(out, " on ");
+	md__plural(out, session__get_number(a, "connections"), "connection", "connections");
+	text__add(out, ".\n");
+	add_reasons(out, a);
+}
+
+void md__overhead(struct text *out, const json_t *session)
+{
+	const json_t *o = session__get(session, "overhead"),
+		     *programs = session__get(o, "programs");
+	double each = session__get_number(o, "ns_per_exchange");
+
+	text__add(out, "## The profiler's own cost\n\n");
+	if (!o) {
+		text__add(out, MD_NO_DATA ".\n\n");
+		return;
+	}
+	text__add(out, "| | |\n|---|---|\n");
+	md__row_value(out, "BPF run time per matched exchange and point of view", each, "ns");
+	md__row_value(out, "processor time of hopscope", session__get_number(o, "user_cpu_s") * 1e9,
+		      "ns");
+	md__row_value(out, "resident memory of hopscope", session__get_number(o, "rss_bytes"),
+		      "bytes");
+	text__add(out, "\n");
+	if (!json_array_size(programs))
+		return;
+	text__add(out, "| BPF program | runs | total | per run |\n|---|---|---|---|\n");
+	for (size_t i = 0; i < json_array_size(programs); i++) {
+		const json_t *p = json_array_get(programs, i);
+		double runs = session__get_number(p, "runs"), ns = session__get_number(p, "ns");
+
+		text__add(out, "| ");
+		md__code(out, session__get_text(p, "name"));
+		text__add(out, " | ");
+		md__count(out, runs);
+		text__add(out, " | ");
+		md__value(out, runs > 0 ? ns : NAN, "ns");
+		text__add(out, " | ");
+		md__value(out, runs > 0 ? ns / runs : NAN, "ns");
+		text__add(out, " |\n");
+	}
+	text__add(out, "\n");
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The terminal table of `hopscope trace`. */
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "model/hist.h"
+#include "model/units.h"
+#include "out/table.h"
+#include "out/text.h"
+
+#define DEFAULT_WIDTH 100 /* of a terminal that does not say */
+#define NAME_MIN      12  /* a route or container is not made narrower than this */
+
+enum column {
+	COL_PROTO,
+	COL_ROLE,
+	COL_ROUTE,
+	COL_CONTAINER,
+	COL_STATUS,
+	COL_COUNT,
+	COL_RATE,
+	COL_P50,
+	COL_P90,
+	COL_P99,
+	COL_P999,
+	COL_MAX,
+	COLUMNS
+};
+
+static const struct {
+	const char *title;
+	bool right;
+} columns[COLUMNS] = {
+	[COL_PROTO] = {"proto", false},	  [COL_ROLE] = {"role", false},
+	[COL_ROUTE] = {"route", false},	  [COL_CONTAINER] = {"container", false},
+	[COL_STATUS] = {"status", false}, [COL_COUNT] = {"count", true},
+	[COL_RATE] = {"rate/s", true},	  [COL_P50] = {"p50", true},
+	[COL_P90] = {"p90", true},	  [COL_P99] = {"p99", true},
+	[COL_P999] = {"p99.9", true},	  [COL_MAX] = {"max", true},
+};
+
+struct row {
+	struct text cell[COLUMNS];
+};
+
+struct table {
+	struct row *rows;
+	size_t n_rows, n_all;
+	size_t width[COLUMNS];
+	bool shown[COLUMNS];
+};
+
+void table_opts__detect(struct table_opts *opts, FILE *out)
+{
+	const char *no_color = getenv("NO_COLOR");
+	struct winsize size = {0};
+
+	memset(opts, 0, sizeof(*opts));
+	if (!isatty(fileno(out)))
+		return;
+	opts->width = DEFAULT_WIDTH;
+	if (!ioctl(fileno(out), TIOCGWINSZ, &size) && size.ws_col)
+		opts->width = size.ws_col;
+	opts->color = !(no_color && no_color[0]);
+}
+
+/* "1.23ms": the table has no room for the blank. */
+static void add_ns(struct text *cell, double ns)
+{
+	char buf[UNITS_LEN], *blank;
+
+	units__ns(buf, sizeof(buf), ns);
+	blank = strchr(buf, ' ');
+	if (blank)
+		memmove(blank, blank + 1, strlen(blank));
+	text__add(cell, buf);
+}
+
+static void fill_row(struct row *row, const struct snapshot_series *s, uint64_t duration_ns)
+{
+	bool measured = hist__count(&s->hist) > 0;
+	char buf[UNITS_LEN];
+
+	text__add(&row->cell[COL_PROTO], wire_proto__name(s->key.proto));
+	text__add(&row->cell[COL_ROLE], wire_role__name(s->key.role));
+	text__add_printable(&row->cell[COL_ROUTE], s->route);
+	text__add_printable(&row->cell[COL_CONTAINER], s->container);
+	text__add(&row->cell[COL_STATUS], wire_status__name(s->key.status));
+	text__add(&row->cell[COL_COUNT], units__count(buf, sizeof(buf), s->count));
+	text__add(&row->cell[COL_RATE],
+		  units__number(buf, sizeof(buf),
+				duration_ns ? (double)s->count * 1e9 / (double)duration_ns : NAN));
+	add_ns(&row->cell[COL_P50], hist__quantile_ns(&s->hist, 0.5));
+	add_ns(&row->cell[COL_P90], hist__quantile_ns(&s->hist, 0.9));
+	add_ns(&row->cell[COL_P99], hist__quantile_ns(&s->hist, 0.99));
+	add_ns(&row->cell[COL_P999], hist__quantile_ns(&s->hist, 0.999));
+	add_ns(&row->cell[COL_MAX], measured ? (double)hist__max_ns(&s->hist) : NAN);
+}
+
+static void table__free(struct table *t)
+{
+	for (size_t i = 0; i < t->n_rows; i++)
+		for (int c = 0; c < COLUMNS; c++)
+			text__free(&t->rows[i].cell[c]);
+	free(t->rows);
+}
+
+static int table__fill(struct table *t, const struct snapshot *s, const struct table_opts *opts)
+{
+	const struct snapshot_series **sorted = snapshot__sorted(s, opts->sort);
+	size_t n = s->n_series;
+	bool failed = false;
+
+	if (opts->max_rows && n > opts->max_rows)
+		n = opts->max_rows;
+	t->rows = calloc(n + 1, sizeof(*t->rows));
+	if (!sorted || !t->rows) {
+		free(sorted);
+		return -ENOMEM;
+	}
+	t->n_rows = n;
+	t->n_all = s->n_series;
+	for (int c = 0; c < COLUMNS; c++) {
+		t->shown[c] = c != COL_CONTAINER;
+		t->width[c] = strlen(columns[c].title);
+	}
+	for (size_t i = 0; i < n; i++) {
+		fill_row(&t->rows[i], sorted[i], s->duration_ns);
+		if (strcmp(sorted[i]->container, "/"))
+			t->shown[COL_CONTAINER] = true;
+		for (int c = 0; c < COLUMNS; c++) {
+			const struct text *cell = &t->rows[i].cell[c];
+			size_t width = cell->data ? text__width(cell->data) : 0;
+
+			failed = failed || cell->failed;
+			if (width > t->width[c])
+				t->width[c] = width;
+		}
+	}
+	free(sorted);
+	return failed ? -ENOMEM : 0;
+}
+
+static size_t total_width(const struct table *t)
+{
+	size_t total = 0;
+
+	for (int c = 0; c < COLUMNS; c++)
+		if (t->shown[c])
+			total += t->width[c] + (c ? 2 : 0);
+	return total;
+}
+
+/* Shortens column c by what is too much, but not below NAME_MIN. */
+static void shrink(struct table *t, enum column c, unsigned int width)
+{
+	size_t total = total_width(t), excess = total > width ? total - width : 0;
+
+	if (!t->shown[c] || t->width[c] <= NAME_MIN)
+		return;
+	t->width[c] = t->width[c] > NAME_MIN + excess ? t->width[c] - excess : NAME_MIN;
+}
+
+static void add_cell(struct text *line, const struct table *t, enum column c, const char *s)
+{
+	if (c)
+		text__add(line, "  ");
+	if (columns[c].right)
+		text__addf(line, "%*s", (int)t->width[c], s);
+	else
+		text__add_fit(line, s, t->width[c]);
+}
+
+static void add_rows(struct text *out, const struct table *t, bool bold)
+{
+	text__add(out, bold ? "\033[1m" : "");
+	for (int c = 0; c < COLUMNS; c++)
+		if (t->shown[c])
+			add_cell(out, t, (enum column)c, columns[c].title);
+	text__add(out, bold ? "\033[0m\n" : "\n");
+	for (size_t i = 0; i < t->n_rows; i++) {
+		for (int c = 0; c < COLUMNS; c++) {
+			const char *s = t->rows[i].cell[c].data;
+
+			if (t->shown[c])
+				add_cell(out, t, (enum column)c, s ? s : "");
+		}
+		text__add(out, "\n");
+	}
+	if (t->n_all > t->n_rows)
+		text__addf(out, "... and %zu more series\n", t->n_all - t->n_rows);
+	if (!t->n_all)
+		text__add(out, "(no exchanges)\n");
+}
+
+static void add_term(struct text *out, const char *sep, const char *name, uint64_t v)
+{
+	char buf[UNITS_LEN];
+
+	text__addf(out, "%s%s %s", sep, name, units__count(buf, sizeof(buf), v));
+}
+
+static void add_gauge(struct text *out, const char *sep, const char *name, int64_t v)
+{
+	add_term(out, v < 0 ? " - " : sep, name, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+}
+
+static void add_accounting(struct text *out, const struct snapshot *s)
+{
+	const struct wire_acct *a = &s->acct;
+
+	add_term(out, "", "seen", a->seen);
+	if (s->in_flight_before)
+		add_gauge(out, " + ", "in flight before", s->in_flight_before);
+	add_term(out, " = ", "matched", a->matched);
+	add_term(out, " + ", "one-way", a->one_way);
+	add_gauge(out, " + ", "in flight", a->in_flight);
+	add_term(out, " + ", "unanswered", a->unanswered);
+	add_term(out, " + ", "dropped", a->dropped);
+	add_term(out, "; bytes ", "seen", a->bytes_seen);
+	add_term(out, " = ", "framed", a->bytes_framed);
+	add_term(out, " + ", "unparsed", a->bytes_unparsed);
+	if (!s->settled)
+		text__add(out, "  (read in motion: need not add up)");
+	else if (!snapshot__holds(s))
+		text__add(out, "  DOES NOT ADD UP");
+	text__add(out, "\n");
+}
+
+/* What was not measured and why: "unanswered: timeout 2; bytes unparsed: resync 512". */
+static void add_reasons(struct text *out, const struct snapshot *s)
+{
+	static const struct {
+		const char *term, *title;
+	} terms[] = {{"unanswered", "unanswered"},	     {"dropped", "dropped"},
+		     {"orphans", "replies without request"}, {"bytes_unparsed", "bytes unparsed"},
+		     {"passed_over", "passed over"},	     {"other", "merged into (other)"}};
+	const struct wire_acct *a = &s->acct;
+	bool any = false;
+
+	if (!(a->unanswered || a->dropped || a->orphans || a->bytes_unparsed || a->exemplars_lost ||
+	      a->reason[REASON_SERIES_FULL] || a->reason[REASON_ROUTE_FULL]))
+		return;
+	for (size_t i = 0; i < sizeof(terms) / sizeof(terms[0]); i++) {
+		const char *sep = any ? "; " : "", *title = terms[i].title;
+
+		for (unsigned int r = 1; r < REASON_MAX; r++) {
+			if (!a->reason[r] || strcmp(wire_reason__term(r), terms[i].term))
+				continue;
+			if (title)
+				text__addf(out, "%s%s: ", sep, title);
+			add_term(out, title ? "" : ", ", wire_reason__name(r), a->reason[r]);
+			title = NULL;
+			any = true;
+		}
+	}
+	if (a->exemplars_lost)
+		add_term(out, any ? "; " : "", "exemplars lost", a->exemplars_lost);
+	text__add(out, any || a->exemplars_lost ? "\n" : "(no reason was recorded)\n");
+}
+
+int table__print(FILE *out, const struct snapshot *s, const struct table_opts *opts)
+{
+	struct text text = {0};
+	struct table t = {0};
+	int err = table__fill(&t, s, opts);
+
+	if (err)
+		goto out;
+	if (opts->width) {
+		shrink(&t, COL_CONTAINER, opts->width);
+		shrink(&t, COL_ROUTE, opts->width);
+	}
+	add_rows(&text, &t, opts->color);
+	add_accounting(&text, s);
+	add_reasons(&text, s);
+	if (text.failed)
+		err = -ENOMEM;
+	else if (fwrite(text.data, 1, text.len, out) != text.len || fflush(out))
+		err = -EIO;
+out:
+	text__free(&text);
+	table__free(&t);
+	return err;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The terminal table of `hopscope trace`. */
+#ifndef HOPSCOPE_OUT_TABLE_H
+#define HOPSCOPE_OUT_TABLE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "model/snapshot.h"
+
+struct table_opts {
+	unsigned int width; /* columns to fit into; 0: names are never shortened */
+	bool color;	    /* bold header */
+	enum snapshot_order sort;
+	unsigned int max_rows; /* 0: all. What is left out is said in a line of its own */
+};
+
+/* Width and colour of what `out` is: a terminal's width, bold unless NO_COLOR; a file: 0, plain. */
+void table_opts__detect(struct table_opts *opts, FILE *out);
+
+/*
+ * Header, a row a series, the accounting line, and a line of reasons where anything was lost or not
+ * parsed. Flushes. 0, -ENOMEM or -EIO.
+ */
+int table__print(FILE *out, const struct snapshot *s, const struct table_opts *opts);
+
+#endif

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#define _GNU_SOURCE
+#include "probe/filter.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <ftw.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+
+long filter__number(const char *option, const char *arg, long lo, long hi)
+{
+	char *end;
+	long v;
+
+	errno = 0;
+	v = strtol(arg, &end, 10);
+	if (errno || end == arg || *end || v < lo || v > hi)
+		return log_fail(-EINVAL, "%s: '%s' is not a number from %ld to %ld", option, arg,
+				lo, hi);
+	return v;
+}
+
+static int too_many(const char *option, size_t max)
+{
+	return log_fail(-E2BIG, "%s: at most %zu of them", option, max);
+}
+
+static int add_number(const char *option, const char *arg, long hi, uint32_t *list32,
+		      uint16_t *list16, size_t *n, size_t max)
+{
+	long v = filter__number(option, arg, 1, hi);
+
+	if (v < 0)
+		return (int)v;
+	if (*n == max)
+		return too_many(option, max);
+	if (list32)
+		list32[*n] = (uint32_t)v;
+	else
+		list16[*n] = (uint16_t)v;
+	(*n)++;
+	return 0;
+}
+
+static int add_comm(const char *arg, struct wire_opts *o)
+{
+	if (!*arg)
+		return log_fail(-EINVAL, "--comm: the name is empty");
+	if (strlen(arg) >= COMM_LEN)
+		log_warn("--comm %s: the kernel keeps %d characters of a name", arg, COMM_LEN - 1);
+	if (o->n_comms == WIRE_MAX_FILTER)
+		return too_many("--comm", WIRE_MAX_FILTER);
+	snprintf(o->comms[o->n_comms++], COMM_LEN, "%s", arg);
+	return 0;
+}
+
+static int add_cgroup(const char *arg, struct wire_opts *o)
+{
+	uint64_t id;
+	uint32_t level;
+	int err = cgroup2__find(arg, &id, &level);
+
+	if (err)
+		return log_fail(err, "--cgroup %s: no such cgroup below %s: %s", arg,
+				cgroup2__mount() ? cgroup2__mount() : "(no cgroup v2 mount)",
+				strerror(-err));
+	if (o->n_cgroups == WIRE_MAX_FILTER)
+		return too_many("--cgroup", WIRE_MAX_FILTER);
+	o->cgroups[o->n_cgroups] = id;
+	o->cgroup_levels[o->n_cgroups++] = level;
+	return 0;
+}
+
+/* nftw() takes no context. */
+static struct {
+	const char *name;
+	struct wire_opts *opts;
+	int err;
+} wanted;
+
+static int visit_cgroup(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	if (type != FTW_D || !ftw->level || !strstr(path + ftw->base, wanted.name))
+		return FTW_CONTINUE;
+	wanted.err = add_cgroup(path, wanted.opts);
+	return wanted.err ? FTW_STOP : FTW_SKIP_SUBTREE;
+}
+
+static int add_container(const char *arg, struct wire_opts *o)
+{
+	size_t before = o->n_cgroups;
+	const char *mount = cgroup2__mount();
+
+	if (!*arg || !mount)
+		return log_fail(-EINVAL, "--container: %s",
+				*arg ? "no cgroup v2 hierarchy is mounted" : "the name is empty");
+	wanted.name = arg;
+	wanted.opts = o;
+	wanted.err = 0;
+	nftw(mount, visit_cgroup, 16, FTW_PHYS | FTW_ACTIONRETVAL);
+	if (wanted.err)
+		return wanted.err;
+	if (o->n_cgroups == before)
+		return log_fail(-ENOENT, "--container %s: no cgroup below %s has that in its name",
+				arg, mount);
+	return 0;
+}
+
+int filter__option(int opt, const char *arg, struct wire_opts *o, struct filter_view *view)
+{
+	switch (opt) {
+	case FILTER_OPT_PID:
+		return add_number("--pid", arg, INT_MAX, o->pids, NULL, &o->n_pids,
+				  WIRE_MAX_FILTER);
+	case FILTER_OPT_COMM: return add_comm(arg, o);
+	case FILTER_OPT_CGROUP: return add_cgroup(arg, o);
+	case FILTER_OPT_CONTAINER: return add_container(arg, o);
+	case FILTER_OPT_PORT:
+		return add_number("--port", arg, 65535, NULL, o->ports, &o->n_ports,
+				  WIRE_MAX_PORTS);
+	case FILTER_OPT_PROTO:
+		return strcmp(arg, "nats") == 0 ?
+			       0 :
+			       log_fail(-EINVAL, "--proto %s: unknown protocol; known: nats", arg);
+	case FILTER_OPT_ROUTE:
+		if (view->n_routes == FILTER_MAX_ROUTES)
+			return too_many("--route", FILTER_MAX_ROUTES);
+		view->routes[view->n_routes++] = arg;
+		return 0;
+	}
+	return 1;
+}
+
+static bool view__passes(const struct filter_view *view, const char *route)
+{
+	for (size_t i = 0; i < view->n_routes; i++) {
+		if (fnmatch(view->routes[i], route, 0) == 0)
+			return true;
+	}
+	return view->n_routes == 0;
+}
+
+void filter__apply(const struct filter_view *view, struct snapshot *s)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->n_series; i++) {
+		if (!view__passes(view, s->series[i].route))
+			continue;
+		if (kept != i)
+			s->series[kept] = s->series[i];
+		kept++;
+	}
+	s->n_series = kept;
+}

@@ -1,0 +1,548 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "probe/wire.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "probe/privileges.h"
+#include "wire.skel.h"
+
+#define ROUTES_DEFAULT   256
+#define SERIES_DEFAULT   512
+#define OVERFLOW_DEFAULT 65536
+#define TIMEOUT_DEFAULT  (5ull * 1000000000)
+#define LANES_PER_CPU    4
+#define OWNERS_EVERY_NS  (1000000000ull) /* at most: a walk over every process's open files */
+
+struct wire {
+	struct wire_bpf *skel;
+	struct bpf_link *egress, *ingress, *destroy;
+	struct bpf_link *sweep, *owners; /* iterators: run when read */
+	struct ring_buffer *ring;
+	struct wire_acct *lanes; /* mapped, n_lanes of them */
+	size_t n_lanes;
+	const struct series_val *series; /* mapped, max_series of them */
+	size_t max_series;
+	char (*route_names)[ROUTE_LEN + 1]; /* by number, max_routes of them */
+	size_t max_routes;
+	struct container_name *names;
+	size_t n_names;
+	int stats_fd;
+	uint64_t opened_ns, timeout_ns, swept_ns, owners_ns, owners_seen;
+	wire_exemplar_fn fn;
+	void *fn_ctx;
+};
+
+/* Cgroup ids seen, and their paths: asked once each. */
+struct container_name {
+	uint64_t id;
+	char path[128];
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* libbpf's own messages: the verifier's log is of use with -v only. */
+static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	if (!log_verbose || level == LIBBPF_DEBUG)
+		return 0;
+	return vfprintf(stderr, fmt, args);
+}
+
+static void set_filters(struct wire_bpf__rodata *ro, const struct wire_opts *o)
+{
+	memcpy((void *)ro->targ_pids, o->pids, sizeof(o->pids));
+	memcpy((void *)ro->targ_comms, o->comms, sizeof(o->comms));
+	memcpy((void *)ro->targ_ports, o->ports, sizeof(o->ports));
+	memcpy((void *)ro->targ_cgroups, o->cgroups, sizeof(o->cgroups));
+	memcpy((void *)ro->targ_cgroup_levels, o->cgroup_levels, sizeof(o->cgroup_levels));
+	ro->targ_n_pids = (uint32_t)o->n_pids;
+	ro->targ_n_comms = (uint32_t)o->n_comms;
+	ro->targ_n_ports = (uint32_t)o->n_ports;
+	ro->targ_n_cgroups = (uint32_t)o->n_cgroups;
+}
+
+static int configure(struct wire *w, const struct wire_opts *o)
+{
+	uint32_t routes = o->max_routes ? o->max_routes : ROUTES_DEFAULT;
+	uint32_t series = (o->max_series ? o->max_series : SERIES_DEFAULT) + SERIES_FIXED;
+	struct wire_bpf *s = w->skel;
+	uint64_t seed;
+	int err;
+
+	w->n_lanes = (size_t)libbpf_num_possible_cpus() * LANES_PER_CPU;
+	w->max_series = series;
+	w->max_routes = routes;
+	w->timeout_ns = o->timeout_ns ? o->timeout_ns : TIMEOUT_DEFAULT;
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		return log_fail(-errno, "cannot read random bytes: %s", strerror(errno));
+	s->rodata->targ_seed = seed;
+	s->rodata->targ_timeout_ns = w->timeout_ns;
+	s->rodata->targ_slow_ns = o->slow_ns;
+	s->rodata->targ_sample = o->sample;
+	s->rodata->targ_max_routes = routes;
+	s->rodata->targ_max_series = series;
+	set_filters(s->rodata, o);
+	err = bpf_map__set_max_entries(s->maps.lanes, (uint32_t)w->n_lanes);
+	err = err ? err : bpf_map__set_max_entries(s->maps.scratches, (uint32_t)w->n_lanes);
+	err = err ? err : bpf_map__set_max_entries(s->maps.routes, routes);
+	err = err ? err : bpf_map__set_max_entries(s->maps.series, series);
+	err = err ? err : bpf_map__set_max_entries(s->maps.series_ids, series);
+	err = err ? err :
+		    bpf_map__set_max_entries(s->maps.flight_overflow,
+					     o->max_overflow ? o->max_overflow : OVERFLOW_DEFAULT);
+	return err ? log_fail(err, "cannot size the maps: %s", strerror(-err)) : 0;
+}
+
+/* A map of the kernel's as our memory. The kernel rounds values up to 8 bytes; ours are. */
+static int map_memory(struct bpf_map *map, size_t bytes, int prot, void **out)
+{
+	*out = mmap(NULL, bytes, prot, MAP_SHARED, bpf_map__fd(map), 0);
+	if (*out != MAP_FAILED)
+		return 0;
+	*out = NULL;
+	return log_fail(-errno, "cannot map %s: %s", bpf_map__name(map), strerror(errno));
+}
+
+static int map_memories(struct wire *w)
+{
+	void *at;
+	int err;
+
+	err = map_memory(w->skel->maps.lanes, w->n_lanes * sizeof(*w->lanes), PROT_READ, &at);
+	if (err)
+		return err;
+	w->lanes = at;
+	err = map_memory(w->skel->maps.series, w->max_series * sizeof(*w->series), PROT_READ, &at);
+	if (err)
+		return err;
+	w->series = at;
+	return 0;
+}
+
+static int load_failed(int err)
+{
+	if (err == -EPERM || err == -EACCES)
+		return log_fail(err,
+				"the kernel refused to load the wire programs: %s; "
+				"`hopscope doctor` tells which privilege or lockdown is in the way "
+				"(lockdown: %s; memory lock limit before kernel 5.11)",
+				strerror(-err), lockdown__mode());
+	return log_fail(err,
+			"the kernel refused to load the wire programs: %s; it needs BTF, ring "
+			"buffers and bpf_loop (Linux 5.17); run with -v for the verifier's words",
+			strerror(-err));
+}
+
+int wire__open(struct wire **out, const struct wire_opts *opts)
+{
+	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+	struct wire *w;
+	int err;
+
+	*out = NULL;
+	err = privileges__check_wire();
+	if (err)
+		return err;
+	if (!cgroup2__mount())
+		return log_fail(-ENOENT, "cannot measure: no cgroup v2 hierarchy is mounted; mount "
+					 "one: mount -t cgroup2 none /sys/fs/cgroup/unified");
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return log_fail(-ENOMEM, "out of memory");
+	w->stats_fd = -1;
+	w->opened_ns = now_ns();
+	libbpf_set_print(print_libbpf);
+	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* counts for BPF before 5.11 only */
+	w->skel = wire_bpf__open();
+	if (!w->skel) {
+		err = log_fail(-errno, "cannot open the wire programs: %s", strerror(errno));
+		goto fail;
+	}
+	err = configure(w, opts);
+	if (err)
+		goto fail;
+	err = wire_bpf__load(w->skel);
+	if (err) {
+		load_failed(err);
+		goto fail;
+	}
+	err = map_memories(w);
+	if (err)
+		goto fail;
+	w->route_names = calloc(w->max_routes, sizeof(*w->route_names));
+	if (!w->route_names) {
+		err = log_fail(-ENOMEM, "out of memory");
+		goto fail;
+	}
+	*out = w;
+	return 0;
+fail:
+	wire__close(w);
+	return err;
+}
+
+static int attach_iterators(struct wire *w)
+{
+	union bpf_iter_link_info info = {
+		.map = {.map_fd = (uint32_t)bpf_map__fd(w->skel->maps.flight_tables)}};
+	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info,
+		    .link_info_len = sizeof(info));
+
+	if (w->sweep)
+		return 0;
+	w->sweep = bpf_program__attach_iter(w->skel->progs.wire_sweep, &opts);
+	if (!w->sweep)
+		return log_fail(-errno, "cannot attach the sweep iterator: %s", strerror(errno));
+	w->owners = bpf_program__attach_iter(w->skel->progs.wire_owners, NULL);
+	if (!w->owners)
+		return log_fail(-errno, "cannot attach the file iterator: %s", strerror(errno));
+	return 0;
+}
+
+static int attach_packets(struct wire *w)
+{
+	const char *mount = cgroup2__mount();
+	int fd = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
+
+	if (fd < 0)
+		return log_fail(-errno, "cannot open %s: %s", mount, strerror(errno));
+	w->ingress = bpf_program__attach_cgroup(w->skel->progs.wire_ingress, fd);
+	if (!w->ingress)
+		err = -errno;
+	if (!err) {
+		w->egress = bpf_program__attach_cgroup(w->skel->progs.wire_egress, fd);
+		if (!w->egress)
+			err = -errno;
+	}
+	close(fd);
+	if (err)
+		return log_fail(err,
+				"cannot attach to the packets of %s: %s; another program may hold "
+				"it exclusively (bpftool cgroup tree), or this is a container whose "
+				"root it is not",
+				mount, strerror(-err));
+	return 0;
+}
+
+/* Runs an iterator's program over all there is. What it prints is nothing. */
+static int run_iterator(struct bpf_link *link)
+{
+	int fd = bpf_iter_create(bpf_link__fd(link));
+	char buf[256];
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	do {
+		n = read(fd, buf, sizeof(buf));
+	} while (n > 0 || (n < 0 && errno == EINTR));
+	close(fd);
+	return n < 0 ? -errno : 0;
+}
+
+int wire__attach(struct wire *w)
+{
+	int err = attach_iterators(w);
+
+	if (err)
+		return err;
+	w->skel->data->attach_epoch++;
+	w->destroy = bpf_program__attach(w->skel->progs.wire_destroy);
+	if (!w->destroy)
+		return log_fail(-errno, "cannot attach to tcp_destroy_sock: %s", strerror(errno));
+	err = attach_packets(w);
+	if (err)
+		wire__detach(w);
+	return err;
+}
+
+void wire__detach(struct wire *w)
+{
+	bpf_link__destroy(w->egress);
+	bpf_link__destroy(w->ingress);
+	bpf_link__destroy(w->destroy);
+	w->egress = w->ingress = w->destroy = NULL;
+}
+
+void wire__close(struct wire *w)
+{
+	if (!w)
+		return;
+	wire__detach(w);
+	bpf_link__destroy(w->sweep);
+	bpf_link__destroy(w->owners);
+	ring_buffer__free(w->ring);
+	if (w->lanes)
+		munmap(w->lanes, w->n_lanes * sizeof(*w->lanes));
+	if (w->series)
+		munmap((void *)w->series, w->max_series * sizeof(*w->series));
+	wire__statistics(w, false);
+	wire_bpf__destroy(w->skel);
+	free(w->route_names);
+	free(w->names);
+	free(w);
+}
+
+int wire__statistics(struct wire *w, bool on)
+{
+	if (!on) {
+		if (w->stats_fd >= 0)
+			close(w->stats_fd);
+		w->stats_fd = -1;
+		return 0;
+	}
+	if (w->stats_fd >= 0)
+		return 0;
+	w->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	return w->stats_fd < 0 ? -errno : 0;
+}
+
+/* Copies a lane at rest. False: it was busy every time we looked. */
+static bool lane__read(const struct wire_acct *lane, struct wire_acct *out)
+{
+	const volatile struct wire_acct *v = lane;
+	uint64_t gen;
+
+	for (int i = 0; i < 10000; i++) {
+		gen = __atomic_load_n(&v->gen, __ATOMIC_ACQUIRE);
+		memcpy(out, lane, sizeof(*out));
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		if (!(gen & 1) && __atomic_load_n(&v->gen, __ATOMIC_RELAXED) == gen)
+			return true;
+	}
+	return false;
+}
+
+static void acct__add(struct wire_acct *sum, const struct wire_acct *a)
+{
+	sum->seen += a->seen;
+	sum->matched += a->matched;
+	sum->one_way += a->one_way;
+	sum->in_flight += a->in_flight;
+	sum->unanswered += a->unanswered;
+	sum->dropped += a->dropped;
+	sum->orphans += a->orphans;
+	sum->bytes_seen += a->bytes_seen;
+	sum->bytes_framed += a->bytes_framed;
+	sum->bytes_unparsed += a->bytes_unparsed;
+	sum->packets += a->packets;
+	sum->messages += a->messages;
+	sum->exemplars += a->exemplars;
+	sum->exemplars_lost += a->exemplars_lost;
+	sum->conns += a->conns;
+	for (int i = 0; i < REASON_MAX; i++)
+		sum->reason[i] += a->reason[i];
+}
+
+static void read_lanes(struct wire *w, struct snapshot *s)
+{
+	struct wire_acct one;
+
+	s->settled = true;
+	for (size_t i = 0; i < w->n_lanes; i++) {
+		s->settled &= lane__read(&w->lanes[i], &one);
+		acct__add(&s->acct, &one);
+	}
+	s->acct.reason[REASON_BUSY] += w->skel->bss->lanes_busy;
+}
+
+/* Fills in names of routes that came up since the last call. */
+static void learn_routes(struct wire *w)
+{
+	int fd = bpf_map__fd(w->skel->maps.routes);
+	struct route_key key, next;
+	const void *prev = NULL;
+	uint32_t id;
+
+	while (!bpf_map_get_next_key(fd, prev, &next)) {
+		if (!bpf_map_lookup_elem(fd, &next, &id) && id < w->max_routes)
+			snprintf(w->route_names[id], ROUTE_LEN + 1, "%.*s", ROUTE_LEN, next.name);
+		key = next;
+		prev = &key;
+	}
+}
+
+const char *wire__route_name(struct wire *w, uint32_t route)
+{
+	if (!route || route >= w->max_routes)
+		return "(other)";
+	if (!w->route_names[route][0])
+		learn_routes(w);
+	return w->route_names[route][0] ? w->route_names[route] : "?";
+}
+
+static const char *container_name(struct wire *w, uint64_t id)
+{
+	struct container_name *more;
+
+	if (id <= 1) /* the root's id; 0 is the "(other)" series */
+		return id ? "/" : "?";
+	for (size_t i = 0; i < w->n_names; i++) {
+		if (w->names[i].id == id)
+			return w->names[i].path;
+	}
+	more = realloc(w->names, (w->n_names + 1) * sizeof(*more));
+	if (!more)
+		return "?";
+	w->names = more;
+	more += w->n_names++;
+	more->id = id;
+	cgroup2__path(id, more->path, sizeof(more->path));
+	return more->path;
+}
+
+/* Copies a series; its count is the histogram's total for those that have latency. */
+static void series__read(struct wire *w, const struct series_val *v, struct snapshot_series *out,
+			 uint32_t index)
+{
+	memset(out, 0, sizeof(*out));
+	out->key = v->key;
+	if (index < SERIES_FIXED) {
+		out->key.role = (uint8_t)(index / STATUS_MAX);
+		out->key.status = (uint8_t)(index % STATUS_MAX);
+	}
+	out->bytes = v->bytes;
+	out->hist = v->hist;
+	out->count = v->count;
+	for (int i = 0; i < (int)HIST_BUCKETS; i++)
+		out->count += out->hist.bucket[i];
+	snprintf(out->route, sizeof(out->route), "%s", wire__route_name(w, v->key.route));
+	snprintf(out->container, sizeof(out->container), "%s", container_name(w, out->key.cgroup));
+}
+
+/* Only touched pages are looked at: the series in use and, once one is full, the fixed ones. */
+static int read_series(struct wire *w, struct snapshot *s)
+{
+	size_t used = w->skel->data->series_used;
+
+	if (used > w->max_series)
+		used = w->max_series;
+	s->series = calloc(used, sizeof(*s->series));
+	if (!s->series)
+		return log_fail(-ENOMEM, "out of memory");
+	for (size_t i = s->acct.reason[REASON_SERIES_FULL] ? 0 : SERIES_FIXED; i < used; i++) {
+		if (i >= SERIES_FIXED && !w->series[i].used)
+			continue;
+		series__read(w, &w->series[i], &s->series[s->n_series], (uint32_t)i);
+		if (s->series[s->n_series].count)
+			s->n_series++;
+	}
+	return 0;
+}
+
+static void read_programs(struct wire *w, struct snapshot *s)
+{
+	struct bpf_program *p;
+
+	bpf_object__for_each_program(p, w->skel->obj) {
+		struct bpf_prog_info info = {};
+		uint32_t len = sizeof(info);
+		struct snapshot_program *out = &s->programs[s->n_programs];
+
+		if (s->n_programs >= sizeof(s->programs) / sizeof(s->programs[0]))
+			return;
+		if (bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
+			continue;
+		snprintf(out->name, sizeof(out->name), "%s", bpf_program__name(p));
+		out->runs = info.run_cnt;
+		out->ns = info.run_time_ns;
+		s->n_programs++;
+	}
+}
+
+static void read_self(struct snapshot *s)
+{
+	struct rusage ru;
+	long pages = 0;
+	FILE *f;
+
+	getrusage(RUSAGE_SELF, &ru);
+	s->user_cpu_s = (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
+			(double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
+	f = fopen("/proc/self/statm", "re");
+	if (!f)
+		return;
+	if (fscanf(f, "%*s %ld", &pages) == 1)
+		s->rss_bytes = (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+	fclose(f);
+}
+
+/* Owners: when some socket wants one. Sweep: a few times in a timeout. */
+static int housekeep(struct wire *w)
+{
+	uint64_t now = now_ns(), wanted = w->skel->bss->owners_wanted;
+	int err = 0;
+
+	if (!w->owners)
+		return 0;
+	if (!w->owners_ns || (wanted != w->owners_seen && now - w->owners_ns > OWNERS_EVERY_NS)) {
+		w->owners_ns = now;
+		w->owners_seen = wanted;
+		err = run_iterator(w->owners);
+	}
+	if (!err && now - w->swept_ns > w->timeout_ns / 4) {
+		w->swept_ns = now;
+		err = run_iterator(w->sweep);
+	}
+	return err ? log_fail(err, "cannot run an iterator: %s", strerror(-err)) : 0;
+}
+
+int wire__read(struct wire *w, struct snapshot *s)
+{
+	int err;
+
+	memset(s, 0, sizeof(*s));
+	err = housekeep(w);
+	if (err)
+		return err;
+	s->time_ns = now_ns();
+	s->duration_ns = s->time_ns - w->opened_ns;
+	read_lanes(w, s);
+	err = read_series(w, s);
+	if (err)
+		return err;
+	read_programs(w, s);
+	read_self(s);
+	return 0;
+}
+
+static int on_record(void *ctx, void *data, size_t size)
+{
+	struct wire *w = ctx;
+	const struct wire_exemplar *e = data;
+
+	if (size >= sizeof(*e) && e->type == RECORD_EXEMPLAR && w->fn)
+		w->fn(w->fn_ctx, e);
+	return 0;
+}
+
+int wire__drain(struct wire *w, wire_exemplar_fn fn, void *ctx)
+{
+	if (!w->ring) {
+		w->ring = ring_buffer__new(bpf_map__fd(w->skel->maps.exemplars), on_record, w, NULL);
+		if (!w->ring)
+			return log_fail(-errno, "cannot map the ring buffer: %s", strerror(errno));
+	}
+	w->fn = fn;
+	w->fn_ctx = ctx;
+	return ring_buffer__consume(w->ring);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The wire probe: cgroup_skb on the root of cgroup v2, framers and histograms in the kernel. All of
+ * it hangs on file descriptors of this process: a crash, `kill -9` too, leaves nothing attached.
+ */
+#ifndef HOPSCOPE_PROBE_WIRE_H
+#define HOPSCOPE_PROBE_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/snapshot.h"
+#include "probe/cgroup2.h"
+
+#define WIRE_MAX_PORTS  16
+#define WIRE_MAX_FILTER 16
+
+struct wire_opts {
+	uint32_t max_routes;     /* 0: 256. Beyond it: "(other)" */
+	uint32_t max_series;     /* 0: 512 */
+	uint32_t max_overflow;   /* 0: 65536 exchanges beyond the sockets' own tables */
+	uint64_t timeout_ns;     /* 0: 5 s. An exchange older than this is unanswered */
+	uint64_t slow_ns;        /* 0: off. An exchange as slow goes to the ring buffer */
+	uint32_t sample;         /* 0: off. One exchange in N goes to the ring buffer */
+	/* Filters; an empty list passes everything. */
+	uint32_t pids[WIRE_MAX_FILTER];
+	size_t n_pids;
+	char comms[WIRE_MAX_FILTER][COMM_LEN];
+	size_t n_comms;
+	uint16_t ports[WIRE_MAX_PORTS]; /* local or remote; also claims the port: see REASON_UNKNOWN */
+	size_t n_ports;
+	uint64_t cgroups[WIRE_MAX_FILTER]; /* cgroup v2 ids, descendants included */
+	uint32_t cgroup_levels[WIRE_MAX_FILTER]; /* and their depths: cgroup2__find() */
+	size_t n_cgroups;
+};
+
+struct wire;
+
+/*
+ * Loads the programs. Negative errno after a clear message (log_fail) when not permitted or not
+ * possible here. *out is NULL then. wire__close() frees, detaches, and accepts NULL.
+ */
+int wire__open(struct wire **out, const struct wire_opts *opts);
+/* Attach and detach may alternate (bench --ab); counters go on. 0 or negative errno. */
+int wire__attach(struct wire *w);
+void wire__detach(struct wire *w);
+/* Turns kernel BPF statistics on or off: they cost two clock reads a run. Negative errno. */
+int wire__statistics(struct wire *w, bool on);
+void wire__close(struct wire *w);
+
+/*
+ * Sweeps timed-out exchanges, learns socket owners, and reads everything, cumulative since
+ * wire__open(). The caller frees with snapshot__free(). 0 or negative errno.
+ */
+int wire__read(struct wire *w, struct snapshot *s);
+
+/* Hands over exemplars that wait in the ring. Never blocks. Number handed over or negative errno. */
+typedef void (*wire_exemplar_fn)(void *ctx, const struct wire_exemplar *e);
+int wire__drain(struct wire *w, wire_exemplar_fn fn, void *ctx);
+
+/* Route name of a series key from an exemplar ("(other)" for 0). Valid until the next call. */
+const char *wire__route_name(struct wire *w, uint32_t route);
+
+#endif

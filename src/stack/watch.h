@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The one place where bench waits. Whatever it waits for, a child that dies and Ctrl-C are noticed
+ * at once.
+ */
+#ifndef HOPSCOPE_STACK_WATCH_H
+#define HOPSCOPE_STACK_WATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "stack/child.h"
+
+#define WATCH_MAX 96
+
+/* Told once for each child that ended without being asked; after the message was printed. */
+typedef void (*watch_death_fn)(void *ctx, struct child *c);
+
+struct watch {
+	int signals; /* signalfd of SIGINT, SIGTERM, SIGHUP */
+	unsigned int interrupts;
+	int signal;	  /* the last one */
+	const char *when; /* for messages: "while the stack started" */
+	struct child *children[WATCH_MAX];
+	size_t n_children;
+	watch_death_fn on_death;
+	void *ctx;
+};
+
+/* Blocks the signals from now on. 0 or negative errno. */
+int watch__init(struct watch *w, watch_death_fn on_death, void *ctx);
+void watch__close(struct watch *w);
+/* The child must stay where it is until watch__forget() or watch__close(). */
+int watch__add(struct watch *w, struct child *c);
+void watch__forget(struct watch *w, const struct child *c);
+
+/*
+ * Waits until fd is readable (-1: only for time to pass): 1. 0: the deadline has passed. -EINTR: a
+ * signal asked us to end; so do all further calls. A child that dies does not end the wait unless
+ * it is `needed`: -ECHILD.
+ */
+int watch__wait(struct watch *w, int fd, uint64_t deadline_ns, const struct child *needed);
+/* Looks without waiting. 0 or -EINTR. */
+int watch__poll(struct watch *w);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The kernel types that our BPF programs use, and of each only the members they read. CO-RE
+ * (preserve_access_index) finds the members' real offsets in the running kernel's BTF when a
+ * program is loaded, so the order here does not matter and there is no need for a dump of one
+ * kernel's 100,000 lines. To add a member, look at it with
+ *
+ *	bpftool btf dump file /sys/kernel/btf/vmlinux format c
+ *
+ * What is stable API (struct __sk_buff, map types, helpers' flags) comes from linux/bpf.h.
+ */
+#ifndef HOPSCOPE_VMLINUX_H
+#define HOPSCOPE_VMLINUX_H
+
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifndef __bpf__
+#error "for BPF programs only"
+#endif
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct task_struct {
+	int pid;
+	int tgid;
+	unsigned int flags;
+	char comm[16];
+};
+
+struct sock_common {
+	unsigned short skc_family;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+};
+
+struct socket {
+	struct sock *sk;
+};
+
+struct file;
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+	__u64 session_id;
+	__u64 seq_num;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
+};
+
+struct bpf_iter__bpf_sk_storage_map {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	struct sock *sk;
+	void *value;
+};
+
+#pragma clang attribute pop
+
+#endif
