@@ -8,6 +8,7 @@
 
 #include "wire.h"
 #include "proto/nats_stream.h"
+#include "lane.bpf.h"
 
 #define PF_KTHREAD      0x00200000 /* include/linux/sched.h, stable since 2.6 */
 #define CONN_TRIES      32         /* segments until an unrecognised connection is left alone */
@@ -219,7 +220,7 @@ static __always_inline bool conn__trylock(struct conn *c, __u32 dir)
 
 static __always_inline void conn__unlock(struct conn *c, __u32 dir)
 {
-	__sync_lock_test_and_set(&c->lock[dir], 0);
+	STORE_RELEASE(&c->lock[dir], 0);
 }
 
 #endif

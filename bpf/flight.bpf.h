@@ -70,16 +70,6 @@ const volatile __u64 targ_timeout_ns = 5000000000ULL;
 /* Exchanges in the overflow map, so that an empty one costs no look-up. */
 __s64 overflow_used;
 
-/* Other CPUs must see the entry before its id: x86 keeps stores in order, elsewhere an exchange. */
-static __always_inline void flight__publish(struct flight *f, __u64 id)
-{
-#if defined(__TARGET_ARCH_x86)
-	*(volatile __u64 *)&f->id = id;
-#else
-	__sync_lock_test_and_set(&f->id, id);
-#endif
-}
-
 /* The set of an id for requests in direction `dir`. */
 static __always_inline __u32 flight__set(__u64 id, __u32 dir)
 {
@@ -162,7 +152,7 @@ static __always_inline void flight__open(struct wire_acct *a, struct conn *c, st
 	free->route = f->route;
 	free->role = f->role;
 	free->dir = f->dir;
-	flight__publish(free, f->id);
+	STORE_RELEASE(&free->id, f->id);
 	a->in_flight++;
 }
 

@@ -61,10 +61,23 @@ static __always_inline struct wire_acct *lane__claim(__u32 *at)
 	return NULL;
 }
 
-/* A full barrier in front of the new generation: counters are visible before it. */
+/*
+ * What was written before is visible to others before *p is. x86 keeps stores in their order;
+ * elsewhere only an atomic exchange does (BPF had no store-release before Linux 6.15).
+ */
+#if defined(__TARGET_ARCH_x86)
+#define STORE_RELEASE(p, v)                                                                \
+	do {                                                                                \
+		asm volatile("" ::: "memory");                                              \
+		*(volatile typeof(*(p)) *)(p) = (v);                                        \
+	} while (0)
+#else
+#define STORE_RELEASE(p, v) ((void)__sync_lock_test_and_set(p, v))
+#endif
+
 static __always_inline void lane__release(struct wire_acct *a)
 {
-	__sync_fetch_and_add(&a->gen, 1);
+	STORE_RELEASE(&a->gen, a->gen + 1);
 }
 
 #endif

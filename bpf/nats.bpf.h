@@ -76,10 +76,15 @@ static __always_inline int nats_io__kept(struct nats_io *io, struct nats_run *r,
 }
 
 /* Hash of window bytes, 8 at a time; len at most NATS_ID_MAX. Never 0. */
-static __noinline __u64 nats__hash(const __u8 *win, __u32 at, __u32 len)
+__noinline __u64 nats__hash(const struct nats_window *window, __u32 at, __u32 len)
 {
 	__u64 h = targ_seed ^ len, w;
+	const __u8 *win;
 	__u32 i;
+
+	if (!window)
+		return 1;
+	win = window->bytes;
 
 	for (i = 0; i < NATS_ID_MAX / 8; i++) {
 		if (len < 8)
@@ -259,7 +264,7 @@ static __always_inline void nats__open(struct nats_io *io, struct nats_run *r, _
 	io->conn->flights = 1;
 	if (!r->now)
 		r->now = bpf_ktime_get_ns();
-	f.id = nats__hash(r->win, u->reply, u->reply_len);
+	f.id = nats__hash((const struct nats_window *)r->win, u->reply, u->reply_len);
 	f.t0 = r->now;
 	f.bytes = u->payload;
 	f.route = (__u16)route__of(s, a, hash, u->subject, u->subject_len);
@@ -306,7 +311,7 @@ static __always_inline void nats_io__message(struct nats_io *io, struct nats_run
 		return;
 	}
 	/* The sender's own subject may exceed an id's length: its route only needs the beginning. */
-	hash = nats__hash(r->win, u->subject,
+	hash = nats__hash((const struct nats_window *)r->win, u->subject,
 			  u->subject_len < NATS_ID_MAX ? u->subject_len : NATS_ID_MAX);
 	if (nats__close(io, r, hash)) {
 		if (!u->reply_len)

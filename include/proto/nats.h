@@ -18,10 +18,11 @@
 
 #ifdef __bpf__
 #include "vmlinux.h"
-#define NATS_NOINLINE static __attribute__((noinline))
+/* Global: the verifier looks at it once, not at every call. */
+#define NATS_GLOBAL __attribute__((noinline))
 #else
 #include <linux/types.h>
-#define NATS_NOINLINE static __attribute__((unused))
+#define NATS_GLOBAL static __attribute__((unused))
 #endif
 #define NATS_INLINE static inline __attribute__((always_inline, unused))
 
@@ -63,6 +64,11 @@ enum nats_kind {
 	NATS_KIND_CLIENT = 1,
 	NATS_KIND_ROUTE = 2,
 	NATS_KIND_LEAF = 3,
+};
+
+/* A global function's argument must point to something whose size its type tells. */
+struct nats_window {
+	__u8 bytes[NATS_WIN_SIZE];
 };
 
 enum nats_result {
@@ -159,10 +165,15 @@ NATS_INLINE void nats__blank_at(struct nats_unit *u, __u32 p)
 }
 
 /* Reads 64 bytes at `base`. 1: stop is set, or the window's end was passed. */
-NATS_NOINLINE int nats__scan64(const __u8 *win, struct nats_unit *u, __u32 base)
+NATS_GLOBAL int nats__scan64(const struct nats_window *window, struct nats_unit *u, __u32 base)
 {
+	const __u8 *win;
 	__u32 i, k, p;
 	__u64 m;
+
+	if (!window || !u)
+		return 1;
+	win = window->bytes;
 
 	for (i = 0; i < 8; i++) {
 		m = nats__blanks(nats__load64(win, (base & NATS_WIN_MASK) + 8 * i));
@@ -193,7 +204,8 @@ static long nats__scan_more(__u32 i, void *ctx)
 {
 	struct nats_scan_ctx *c = ctx;
 
-	return nats__scan64(c->win, c->u, NATS_GET(c->u->begin) + 128 + 64 * i);
+	return nats__scan64((const struct nats_window *)c->win, c->u,
+			    NATS_GET(c->u->begin) + 128 + 64 * i) != 0;
 }
 #endif
 
@@ -203,7 +215,8 @@ NATS_INLINE void nats__scan(const __u8 *win, struct nats_unit *u)
 	u->tokens = 0;
 	u->stop = 0;
 	u->start = u->begin;
-	if (nats__scan64(win, u, u->begin) || nats__scan64(win, u, u->begin + 64))
+	if (nats__scan64((const struct nats_window *)win, u, u->begin) ||
+	    nats__scan64((const struct nats_window *)win, u, u->begin + 64))
 		return;
 #ifdef __bpf__
 	struct nats_scan_ctx ctx = {win, u};
@@ -211,7 +224,7 @@ NATS_INLINE void nats__scan(const __u8 *win, struct nats_unit *u)
 	bpf_loop((NATS_LINE_MAX + 64) / 64, nats__scan_more, &ctx, 0);
 #else
 	for (__u32 i = 0; i < (NATS_LINE_MAX + 64) / 64; i++) {
-		if (nats__scan64(win, u, u->begin + 128 + 64 * i))
+		if (nats__scan64((const struct nats_window *)win, u, u->begin + 128 + 64 * i))
 			return;
 	}
 #endif
@@ -437,11 +450,17 @@ NATS_INLINE __u8 nats__kind_of(__u8 verb)
  * `kind` is what is known of the connection. Returns an enum nats_result; on NATS_OK all of the
  * "out" fields are set, on NATS_LINE verb and kind.
  */
-NATS_INLINE int nats__unit(const __u8 *win, struct nats_unit *u, __u8 kind)
+NATS_GLOBAL int nats__unit(const struct nats_window *window, struct nats_unit *u, __u8 kind)
 {
-	__u32 have = u->end - u->begin;
-	__u64 head = nats__load64(win, u->begin);
+	const __u8 *win;
+	__u32 have;
+	__u64 head;
 
+	if (!window || !u)
+		return NATS_BAD;
+	win = window->bytes;
+	have = u->end - u->begin;
+	head = nats__load64(win, u->begin);
 	u->payload = u->header = u->len = 0;
 	u->subject = u->subject_len = u->reply = u->reply_len = 0;
 	u->status = 0;

@@ -21,6 +21,7 @@
 #include "bench/remote.h"
 #include "bench/scenario.h"
 #include "bench/url.h"
+#include "model/estimate.h"
 #include "model/hist.h"
 #include "model/snapshot.h"
 #include "model/verdict.h"
@@ -65,7 +66,7 @@ struct phase {
 };
 
 struct service {
-	char name[16];
+	char name[32];
 	struct remote remote;
 	struct cgroup cgroup;
 	struct cgroup_memory memory;
@@ -105,7 +106,8 @@ struct bench {
 	struct phase *phases[8];
 	size_t n_phases;
 	bool services_measured;
-	double baseline_bytes, total_bytes; /* of the run's cgroup before and with services */
+	/* Of the run's cgroup before and with services; NaN: not counted by the kernel. */
+	double baseline_bytes, total_bytes;
 	struct difference differences[MAX_DIFFERENCES];
 	size_t n_differences;
 	struct snapshot last; /* the whole run */
@@ -138,10 +140,14 @@ int bench__precheck(struct bench *b);
  */
 int bench__run_rpc(struct bench *b);
 int bench__run_events(struct bench *b);
-int bench__measure_baseline(struct bench *b);
-int bench__measure_services(struct bench *b);
 int bench__measure_cost(struct bench *b);
 int bench__run_ab(struct bench *b);
+
+/* Memory: of the run before and with its services, and of each service. */
+void bench__measure_baseline(struct bench *b);
+void bench__measure_total(struct bench *b);
+void bench__measure_services(struct bench *b);
+struct estimate bench__memory_per_service(const struct bench *b);
 
 /* Fills in differences and targets from the phases. */
 void bench__compare(struct bench *b);

@@ -29,7 +29,7 @@ static const struct number {
 	}
 	N(stack.nodes, 1, NATS_MAX_NODES, 3), N(rounds, 2, 1000, 10),
 	N(rpc.calls, 1, 10e6, 1000),	      N(rpc.pool, 1, 1000, 3),
-	N(rpc.payload, 0, MAX_PAYLOAD, 64),   N(rpc.concurrency, 1, 1000, 1),
+	N(rpc.payload, 0, MAX_PAYLOAD, 64),   N(rpc.concurrency, 1, 512, 1),
 	N(rpc.timeout_ms, 1, 60000, 2000),    R(rpc_open.rate, 0.1, 100e3, 200),
 	N(rpc_open.calls, 1, 10e6, 1000),     N(events.count, 1, 10e6, 10000),
 	N(events.batch, 1, 10000, 100),	      N(events.payload, 0, MAX_PAYLOAD, 128),

@@ -19,7 +19,8 @@ int cmd_worker(int argc, char **argv)
 			argc = 0;
 	}
 	if (argc != 2 && argc != 3) {
-		log_fail(-EINVAL, "usage: hopscope __worker ROLE [PPID]; bench starts workers itself");
+		log_fail(-EINVAL,
+			 "usage: hopscope __worker ROLE [PPID]; bench starts workers itself");
 		return EXIT_USAGE;
 	}
 	return worker__main(argv[1], (pid_t)parent);

@@ -57,8 +57,8 @@ json_t *load_hist__to_json(const struct hist *h)
 	for (i = 0; i < HIST_BUCKETS; i++) {
 		if (h->bucket[i] == 0)
 			continue;
-		if (json_array_append_new(buckets, json_pack("[I,I]", (json_int_t)i,
-							     (json_int_t)h->bucket[i])))
+		if (json_array_append_new(
+			    buckets, json_pack("[I,I]", (json_int_t)i, (json_int_t)h->bucket[i])))
 			goto nomem;
 	}
 	return json_pack("{s:I,s:o,s:o,s:o}", "sum", (json_int_t)h->sum, "min_ns",
@@ -75,7 +75,8 @@ json_t *calls__errors_to_json(const size_t errors[CALL_STATUS_MAX])
 	json_t *o = json_object();
 	int err = 0;
 
-#define CALL_PUT(id, name) err |= json_object_set_new(o, #name, json_integer((json_int_t)errors[id]));
+#define CALL_PUT(id, name) \
+	err |= json_object_set_new(o, #name, json_integer((json_int_t)errors[id]));
 	CALL_ERRORS(CALL_PUT)
 #undef CALL_PUT
 	if (!err)

@@ -12,12 +12,12 @@
 #include "model/hist.h"
 
 /* X(constant, name in "errors"): a call ends in exactly one of these, or well. */
-#define CALL_ERRORS(X)                                                                             \
-	X(CALL_TIMEOUT, timeout)                                                                   \
-	X(CALL_NO_RESPONDERS, no_responders)                                                       \
-	X(CALL_BAD_ENVELOPE, bad_envelope)                                                         \
-	X(CALL_REMOTE_ERROR, remote_error)                                                         \
-	X(CALL_DISCONNECTED, disconnected)                                                         \
+#define CALL_ERRORS(X)                       \
+	X(CALL_TIMEOUT, timeout)             \
+	X(CALL_NO_RESPONDERS, no_responders) \
+	X(CALL_BAD_ENVELOPE, bad_envelope)   \
+	X(CALL_REMOTE_ERROR, remote_error)   \
+	X(CALL_DISCONNECTED, disconnected)   \
 	X(CALL_OTHER, other)
 
 enum call_status {
@@ -27,7 +27,7 @@ enum call_status {
 #define CALL_ENUM(id, name) id,
 	CALL_ERRORS(CALL_ENUM)
 #undef CALL_ENUM
-	CALL_STATUS_MAX
+		CALL_STATUS_MAX
 };
 
 struct call {

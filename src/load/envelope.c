@@ -239,8 +239,8 @@ enum field_type {
 	FIELD_TIME = 3, /* string or number */
 	FIELD_BOOL = 4,
 	FIELD_UINT = 5,
-	FIELD_BIN = 6,   /* bin or str */
-	FIELD_MAP = 7,   /* the map of the rule's `inner` rules */
+	FIELD_BIN = 6, /* bin or str */
+	FIELD_MAP = 7, /* the map of the rule's `inner` rules */
 	FIELD_MAP_OR_NIL = 8,
 };
 
@@ -254,13 +254,14 @@ struct rule {
 };
 
 #define RULE(k, t, opt, member)                                                                    \
-	{.key = k,                                                                                 \
-	 .type = t,                                                                                \
-	 .optional = opt,                                                                          \
-	 .offset = offsetof(struct envelope, member),                                              \
-	 .why = "no valid " k}
-#define RULE_MAP(k, t, opt, in)                                                                    \
-	{.key = k, .type = t, .optional = opt, .inner = in, .why = "no valid " k}
+	{                                                                                          \
+		.key = k, .type = t, .optional = opt, .offset = offsetof(struct envelope, member), \
+		.why = "no valid " k                                                               \
+	}
+#define RULE_MAP(k, t, opt, in)                                                         \
+	{                                                                               \
+		.key = k, .type = t, .optional = opt, .inner = in, .why = "no valid " k \
+	}
 
 static const struct rule params_rules[] = {
 	RULE("payload", FIELD_BIN, true, payload),
@@ -281,32 +282,35 @@ static const struct rule event_rules[] = {
 };
 
 /* In order: message_id and trace_id come first, so that a refusal can name them. */
-#define RULES_COMMON                                                                               \
-	RULE("message_id", FIELD_STR, false, message_id),                                          \
-	RULE("trace_id", FIELD_STR_OR_NIL, true, trace_id),                                        \
-	RULE("correlation_id", FIELD_STR_OR_NIL, true, correlation_id),                            \
-	RULE("timestamp", FIELD_TIME, true, timestamp),                                            \
-	RULE("source", FIELD_STR_OR_NIL, true, source)
+#define RULES_COMMON                                                            \
+	RULE("message_id", FIELD_STR, false, message_id),                       \
+		RULE("trace_id", FIELD_STR_OR_NIL, true, trace_id),             \
+		RULE("correlation_id", FIELD_STR_OR_NIL, true, correlation_id), \
+		RULE("timestamp", FIELD_TIME, true, timestamp),                 \
+		RULE("source", FIELD_STR_OR_NIL, true, source)
 
 static const struct rule rules[][10] = {
-	[ENVELOPE_REQUEST] = {
-		RULES_COMMON,
-		RULE("target", FIELD_STR_OR_NIL, true, target),
-		RULE("method", FIELD_STR, false, method),
-		RULE_MAP("params", FIELD_MAP, false, params_rules),
-	},
-	[ENVELOPE_RESPONSE] = {
-		RULES_COMMON,
-		RULE("success", FIELD_BOOL, false, success),
-		RULE("error", FIELD_STR_OR_NIL, true, error),
-		RULE_MAP("result", FIELD_MAP_OR_NIL, true, result_rules),
-	},
-	[ENVELOPE_EVENT] = {
-		RULES_COMMON,
-		RULE("domain", FIELD_STR_OR_NIL, true, domain),
-		RULE("event_type", FIELD_STR, false, event_type),
-		RULE_MAP("payload", FIELD_MAP, false, event_rules),
-	},
+	[ENVELOPE_REQUEST] =
+		{
+			RULES_COMMON,
+			RULE("target", FIELD_STR_OR_NIL, true, target),
+			RULE("method", FIELD_STR, false, method),
+			RULE_MAP("params", FIELD_MAP, false, params_rules),
+		},
+	[ENVELOPE_RESPONSE] =
+		{
+			RULES_COMMON,
+			RULE("success", FIELD_BOOL, false, success),
+			RULE("error", FIELD_STR_OR_NIL, true, error),
+			RULE_MAP("result", FIELD_MAP_OR_NIL, true, result_rules),
+		},
+	[ENVELOPE_EVENT] =
+		{
+			RULES_COMMON,
+			RULE("domain", FIELD_STR_OR_NIL, true, domain),
+			RULE("event_type", FIELD_STR, false, event_type),
+			RULE_MAP("payload", FIELD_MAP, false, event_rules),
+		},
 };
 
 static const msgpack_object *find(const msgpack_object *map, const char *key)

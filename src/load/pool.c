@@ -8,16 +8,27 @@
 
 #include "stack/clock.h"
 
-#define POOL_CONNECT_MS  2000 /* one attempt at one server */
-#define POOL_WRITE_MS    2000 /* a write that blocks longer ends the connection */
-#define POOL_PING_MS     10000
-#define POOL_RETRY_MS    100
-#define POOL_PROBE_MS    20 /* wait for a probe before it is sent again */
+#define POOL_CONNECT_MS	 2000 /* one attempt at one server */
+#define POOL_WRITE_MS	 2000 /* a write that blocks longer ends the connection */
+#define POOL_PING_MS	 10000
+#define POOL_RETRY_MS	 100
+#define POOL_PROBE_MS	 20 /* wait for a probe before it is sent again */
 #define POOL_PROBE_NODES 16
+
+/* nats.c's own words without "(conn.c:2088): ". */
+static const char *pool__words(const char *text)
+{
+	const char *end = text && text[0] == '(' ? strstr(text, "): ") : NULL;
+
+	if (!text)
+		return "";
+	return end ? end + 3 : text;
+}
 
 int pool__fault(struct fault *f, natsStatus s, const char *what)
 {
-	const char *more = nats_GetLastError(NULL);
+	const char *status = natsStatus_GetText(s);
+	const char *more = pool__words(nats_GetLastError(NULL));
 	int err = -EIO;
 
 	if (s == NATS_TIMEOUT)
@@ -26,8 +37,11 @@ int pool__fault(struct fault *f, natsStatus s, const char *what)
 		err = -ENOMEM;
 	else if (s == NATS_NO_SERVER)
 		err = -ECONNREFUSED;
-	return fault__set(f, err, what, "%s%s%s", natsStatus_GetText(s),
-			  more && more[0] ? ": " : "", more ? more : "");
+	if (!more[0] || strcmp(more, status) == 0)
+		return fault__set(f, err, what, "%s", status);
+	if (s == NATS_ERR) /* "Error" */
+		return fault__set(f, err, what, "%s", more);
+	return fault__set(f, err, what, "%s: %s", status, more);
 }
 
 /* These three run in nats.c's callback thread. */
@@ -64,8 +78,8 @@ static void pool__on_error(natsConnection *nc, natsSubscription *sub, natsStatus
 	pthread_mutex_unlock(&p->lock);
 }
 
-static natsStatus pool__options(natsOptions **out, const struct pool_config *c,
-				const char **urls, size_t n_urls)
+static natsStatus pool__options(natsOptions **out, const struct pool_config *c, const char **urls,
+				size_t n_urls)
 {
 	natsOptions *o = NULL;
 	natsStatus s = natsOptions_Create(&o);

@@ -27,7 +27,7 @@ struct pool {
 	atomic_ullong reconnects;
 	atomic_ullong slow_consumers; /* times a subscription began to drop */
 	atomic_ullong async_errors;   /* anything else nats.c reported from its threads */
-	atomic_bool closing;          /* from here on a lost connection is no news */
+	atomic_bool closing;	      /* from here on a lost connection is no news */
 	natsSubscription **subs;
 	size_t n_subs;
 	pthread_mutex_t lock;
@@ -54,8 +54,7 @@ int pool__open(struct pool *p, const struct pool_config *c, struct fault *f);
  * subscription; *out (may be NULL) borrows it.
  */
 int pool__subscribe(struct pool *p, size_t link, const char *subject, const char *queue,
-		    natsMsgHandler handler, void *closure, natsSubscription **out,
-		    struct fault *f);
+		    natsMsgHandler handler, void *closure, natsSubscription **out, struct fault *f);
 
 /*
  * Returns when all subscriptions made so far are known to every node of probe_urls, so that a

@@ -18,11 +18,11 @@
 #define PUBLISHER_LOST_MAX   3 /* batches in a row without one ack: the stream is gone */
 
 /* X(constant, name in "errors"): what became of an event that was not acknowledged. */
-#define PUBLISH_ERRORS(X)                                                                          \
-	X(PUBLISH_TIMEOUT, timeout)                                                                \
-	X(PUBLISH_NO_RESPONDERS, no_responders)                                                    \
-	X(PUBLISH_REJECTED, rejected)                                                              \
-	X(PUBLISH_DISCONNECTED, disconnected)                                                      \
+#define PUBLISH_ERRORS(X)                       \
+	X(PUBLISH_TIMEOUT, timeout)             \
+	X(PUBLISH_NO_RESPONDERS, no_responders) \
+	X(PUBLISH_REJECTED, rejected)           \
+	X(PUBLISH_DISCONNECTED, disconnected)   \
 	X(PUBLISH_OTHER, other)
 
 enum publish_status {
@@ -32,7 +32,7 @@ enum publish_status {
 #define PUBLISH_ENUM(id, name) id,
 	PUBLISH_ERRORS(PUBLISH_ENUM)
 #undef PUBLISH_ENUM
-	PUBLISH_STATUS_MAX
+		PUBLISH_STATUS_MAX
 };
 
 /* An event of the batch under way. */
@@ -65,8 +65,8 @@ struct publisher {
 	char stream[128];
 	bool created; /* the stream is ours, to delete */
 	struct envelope_ids ids;
-	uint64_t seq; /* main thread only, as the run's counters */
-	uint64_t total[3]; /* published, acked, failed, of all runs */
+	uint64_t seq;	      /* main thread only, as the run's counters */
+	uint64_t total[3];    /* published, acked, failed, of all runs */
 	pthread_mutex_t lock; /* everything below: shared with nats.c's ack handlers */
 	uint64_t generation;  /* of the batch: acks that come later find another */
 	struct slot *slots;
@@ -161,10 +161,11 @@ static int publisher__adopt(struct publisher *pub, const jsStreamConfig *want)
 	int err = 0;
 
 	s = js_GetStreamInfo(&info, pub->js[0], pub->stream, NULL, NULL);
-	if (s == NATS_OK && (info->Config->Replicas != want->Replicas ||
-			     info->Config->Storage != want->Storage))
+	if (s == NATS_OK &&
+	    (info->Config->Replicas != want->Replicas || info->Config->Storage != want->Storage))
 		err = fault__set(f, -EEXIST, "cannot create the stream",
-				 "\"%s\" exists with %" PRId64 " replicas in %s; delete it, or give "
+				 "\"%s\" exists with %" PRId64
+				 " replicas in %s; delete it, or give "
 				 "another name as \"stream\"",
 				 pub->stream, info->Config->Replicas,
 				 info->Config->Storage == js_FileStorage ? "files" : "memory");
@@ -360,11 +361,14 @@ static void publisher__publish(struct publisher *pub, struct publisher_run *run,
 }
 
 /*
- * Waits for the batch's acks. The connection is one without SendAsap: with it every event is a
- * write and a packet of its own, twice the cost for the broker. Without it js_PublishAsync() leaves
- * the end of the batch to a flusher thread that sleeps 1 ms first, and 100 batches would take
- * 100 ms more. So the flush is ours: natsConnection_Flush() writes at once, behind a PING whose
- * answer comes before the first ack of a replicated stream.
+ * Waits for the batch's acks.
+ *
+ * js_PublishAsync() has two traps. Without SendAsap it leaves the end of a batch to a flusher
+ * thread that first sleeps 1 ms to gather more; with it, every event is a write and a packet of its
+ * own. So the connection buffers and the flush at the end of the batch is ours:
+ * natsConnection_Flush() writes at once, and the PONG it waits for comes before the acks. Measured,
+ * one server, batches of 10 and of 100: flusher 9,900 and 83,000 events/s, SendAsap 29,700 and
+ * 69,000, this 33,000 and 96,000.
  */
 static void publisher__await(struct publisher *pub, uint64_t deadline)
 {
@@ -480,7 +484,7 @@ static json_t *publisher__done(struct publisher *pub, const struct publisher_run
 	struct pool *p = &pub->w->pool;
 	json_t *errors = json_object(), *o;
 
-#define PUBLISH_PUT(id, name)                                                                      \
+#define PUBLISH_PUT(id, name) \
 	json_object_set_new(errors, #name, json_integer((json_int_t)run->count[id]));
 	PUBLISH_ERRORS(PUBLISH_PUT)
 #undef PUBLISH_PUT
@@ -517,7 +521,8 @@ static json_t *publisher__command(struct worker *w, const char *cmd, const json_
 	if (args__flag(args, "purge", false, &purge, &w->fault))
 		return NULL;
 	if (publisher_run__init(&run, pub, args) == 0) {
-		natsStatus s = purge ? js_PurgeStream(pub->js[0], pub->stream, NULL, NULL) : NATS_OK;
+		natsStatus s =
+			purge ? js_PurgeStream(pub->js[0], pub->stream, NULL, NULL) : NATS_OK;
 
 		if (s != NATS_OK) {
 			pool__fault(&w->fault, s, "cannot purge the stream");

@@ -9,8 +9,8 @@
 
 #include "stack/clock.h"
 
-#define RPC_TIMEOUT_MS  2000
-#define RPC_WARM_MS     5000
+#define RPC_TIMEOUT_MS	2000
+#define RPC_WARM_MS	5000
 #define RPC_WARM_TRY_MS 200 /* one attempt of a warm-up call */
 #define RPC_WARM_NAP_MS 5   /* between attempts that nobody answered */
 

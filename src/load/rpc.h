@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The two halves of the role "rpc": the closed loop and warming up (rpc.c), the open (rpc_open.c). */
+/* The two halves of the role "rpc": the closed loop and warming up (rpc.c), the open (rpc_open.c).
+ */
 #ifndef HOPSCOPE_LOAD_RPC_H
 #define HOPSCOPE_LOAD_RPC_H
 
@@ -9,9 +10,9 @@
 #include "load/envelope.h"
 #include "load/worker.h"
 
-#define RPC_CALLS_MAX       10000000
+#define RPC_CALLS_MAX	    10000000
 #define RPC_CONCURRENCY_MAX 512
-#define RPC_PAYLOAD_MAX     (1 << 20)
+#define RPC_PAYLOAD_MAX	    (1 << 20)
 
 /* Where the replies of open-loop calls arrive: one for each connection of the pool. */
 struct rpc_inbox {
@@ -28,11 +29,11 @@ struct rpc {
 	uint64_t seq; /* calls begun by the runs so far; main thread only */
 	struct rpc_inbox *inboxes;
 	size_t n_inboxes;
-	uint64_t total[3]; /* attempted, succeeded, failed, of all runs */
+	uint64_t total[3];    /* attempted, succeeded, failed, of all runs */
 	pthread_mutex_t lock; /* everything below: the open run that replies belong to */
 	pthread_cond_t all;
 	struct calls *open; /* NULL: none */
-	uint64_t base;      /* number of its first call */
+	uint64_t base;	    /* number of its first call */
 	uint64_t timeout_ns;
 	size_t payload;
 	size_t finished;
@@ -54,7 +55,7 @@ struct rpc_run {
 	bool headers;
 	uint64_t timeout_ns;
 	uint64_t limit_ns; /* time at which the run ends; 0: none */
-	double rate;       /* open loop */
+	double rate;	   /* open loop */
 	unsigned int concurrency;
 	uint64_t base; /* number of the first call */
 	struct calls calls;

@@ -47,9 +47,8 @@ static void rpc_open__on_reply(natsConnection *nc, natsSubscription *sub, natsMs
 	pthread_mutex_lock(&rpc->lock);
 	payload = rpc->payload;
 	pthread_mutex_unlock(&rpc->lock);
-	status = natsMsg_IsNoResponders(msg)
-			 ? CALL_NO_RESPONDERS
-			 : rpc__judge(rpc, &inbox->reader, msg, seq, payload);
+	status = natsMsg_IsNoResponders(msg) ? CALL_NO_RESPONDERS
+					     : rpc__judge(rpc, &inbox->reader, msg, seq, payload);
 
 	pthread_mutex_lock(&rpc->lock);
 	at = seq - rpc->base;
@@ -166,8 +165,7 @@ static void rpc_open__settle(struct rpc_run *run, size_t sent)
 	pthread_mutex_lock(&rpc->lock);
 	rpc->expected = sent;
 	deadline = sent ? run->calls.call[sent - 1].start_ns + run->timeout_ns : 0;
-	while (rpc->finished < sent && clock__now() < deadline &&
-	       !worker__should_stop(rpc->w, 0)) {
+	while (rpc->finished < sent && clock__now() < deadline && !worker__should_stop(rpc->w, 0)) {
 		/* In slices, to see SIGTERM. */
 		slice = clock__now() + 100 * NS_PER_MS;
 		slice = slice < deadline ? slice : deadline;

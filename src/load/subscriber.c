@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The role "subscriber": says which events of a run arrived, which did not, and which came twice. */
+/* The role "subscriber": says which events of a run arrived, which did not, and which came twice.
+ */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>

@@ -30,6 +30,7 @@ struct terminator {
 	struct worker *w;
 	int wake; /* eventfd */
 	bool running;
+	atomic_bool ended;
 	pthread_t thread;
 	sigset_t set;
 };
@@ -55,12 +56,16 @@ static void *terminator__run(void *arg)
 	int sig;
 
 	sigwait(&t->set, &sig);
+	if (atomic_load(&t->ended))
+		return NULL;
 	atomic_store(&t->w->stop, true);
 	if (write(t->wake, &one, sizeof(one)) != sizeof(one))
 		_exit(EXIT_RUNTIME);
 	/* The second time by force: whatever is under way may be what hangs. */
 	sigwait(&t->set, &sig);
-	_exit(128 + SIGTERM);
+	if (!atomic_load(&t->ended))
+		_exit(128 + SIGTERM);
+	return NULL;
 }
 
 static int terminator__start(struct terminator *t, struct worker *w)
@@ -89,7 +94,8 @@ static int terminator__start(struct terminator *t, struct worker *w)
 static void terminator__end(struct terminator *t)
 {
 	if (t->running) {
-		pthread_cancel(t->thread); /* sigwait() is a cancellation point */
+		atomic_store(&t->ended, true);
+		pthread_kill(t->thread, SIGTERM);
 		pthread_join(t->thread, NULL);
 	}
 	if (t->wake >= 0)

@@ -10,7 +10,8 @@
  *     {"event":"ready","pid":N,"role":"..","name":".."}
  *   or {"event":"error","what":"..","why":".."} and exits 1. Then every line is a command with
  *   exactly one line of answer; a command that cannot be carried out is answered with an "error"
- *   event and the worker goes on. "quit", or the end of stdin, or SIGTERM: the worker drains, prints
+ *   event and the worker goes on. "quit", or the end of stdin, or SIGTERM: the worker drains,
+ * prints
  *   {"event":"stats","final":true,..} and exits 0. SIGTERM also ends a command under way, which is
  *   then answered with "aborted":true; a second SIGTERM kills. SIGINT is ignored: the parent
  *   decides. SIGKILL follows the death of the parent's thread that forked (PR_SET_PDEATHSIG), so
@@ -86,7 +87,7 @@ struct worker {
 	struct pool pool;
 	struct fault fault; /* why the last call that returned an error did */
 	atomic_bool stop;   /* SIGTERM: finish what is under way */
-	void *state;        /* the role's own */
+	void *state;	    /* the role's own */
 };
 
 struct load_role {
@@ -106,17 +107,18 @@ struct load_role {
 	 */
 	json_t *(*command)(struct worker *w, const char *cmd, const json_t *args);
 	void (*stats)(struct worker *w, json_t *out);
-	/* Connections still up: give back what was taken on the server. May be half-started; NULL. */
+	/* Connections still up: give back what was taken on the server. May be half-started; NULL.
+	 */
 	void (*stop)(struct worker *w);
 	/* Connections are gone and no callback runs any more: free. */
 	void (*free)(struct worker *w);
 };
 
 /* A role is a file in this folder and a row here: X(name) stands for load_role_<name>. */
-#define LOAD_ROLES(X)                                                                              \
-	X(service)                                                                                 \
-	X(rpc)                                                                                     \
-	X(publisher)                                                                               \
+#define LOAD_ROLES(X) \
+	X(service)    \
+	X(rpc)        \
+	X(publisher)  \
 	X(subscriber)
 
 #define LOAD_ROLE_DECLARE(name) extern const struct load_role load_role_##name;
@@ -124,7 +126,8 @@ LOAD_ROLES(LOAD_ROLE_DECLARE)
 #undef LOAD_ROLE_DECLARE
 
 /*
- * The whole life of a worker. `parent` is the expected parent's pid or 0. Returns an enum exit_code.
+ * The whole life of a worker. `parent` is the expected parent's pid or 0. Returns an enum
+ * exit_code.
  */
 int worker__main(const char *role, pid_t parent);
 

@@ -109,7 +109,8 @@ double hist__quantile_ns(const struct hist *h, double q)
 
 	if (i < 0)
 		return NAN;
-	if (i == HIST_BUCKETS - 1)
+	/* beyond the last bucket's nominal end its middle says nothing: the maximum bounds it */
+	if (i == HIST_BUCKETS - 1 && h->max > hist__high(HIST_BUCKETS - 1))
 		return (double)h->max;
 	mid = ((double)hist__low((uint32_t)i) + (double)hist__high((uint32_t)i)) / 2;
 	if (mid < (double)hist__min_ns(h))

@@ -276,12 +276,12 @@ static struct reason describe(unsigned int reason)
 	case REASON_RESYNC: return (struct reason){"resync", "bytes_unparsed"};
 	case REASON_BAD: return (struct reason){"bad", "bytes_unparsed"};
 	case REASON_UNKNOWN: return (struct reason){"unknown", "bytes_unparsed"};
-	case REASON_BUSY: return (struct reason){"busy", "passed_over"};
+	case REASON_BUSY: return (struct reason){"busy", "segments_passed_over"};
 	case REASON_REFUSED: return (struct reason){"refused", "bytes_unparsed"};
-	case REASON_RETRANS: return (struct reason){"retransmitted", "passed_over"};
-	case REASON_OWNER: return (struct reason){"owner", "passed_over"};
-	case REASON_SERIES_FULL: return (struct reason){"series_full", "other"};
-	case REASON_ROUTE_FULL: return (struct reason){"route_full", "other"};
+	case REASON_RETRANS: return (struct reason){"retransmitted", "bytes_passed_over"};
+	case REASON_OWNER: return (struct reason){"owner", "segments_passed_over"};
+	case REASON_SERIES_FULL: return (struct reason){"series_full", "lookups"};
+	case REASON_ROUTE_FULL: return (struct reason){"route_full", "lookups"};
 	case REASON_NONE:
 	case REASON_MAX: break;
 	}

@@ -76,8 +76,11 @@ const char *wire_proto__name(unsigned int proto);
 const char *wire_role__name(unsigned int role);
 const char *wire_status__name(unsigned int status);
 const char *wire_reason__name(unsigned int reason);
-/* The term of an identity a reason explains: "one_way", "unanswered", "dropped", "orphans",
- * "bytes_unparsed"; "passed_over" and "other" are in no identity. */
+/*
+ * The term of an identity that a reason explains: "one_way", "unanswered", "dropped", "orphans",
+ * "bytes_unparsed"; or what it counts outside them: "bytes_passed_over", "segments_passed_over",
+ * "lookups" (that ended in "(other)"). "other" for an unknown value.
+ */
 const char *wire_reason__term(unsigned int reason);
 
 #endif

@@ -99,8 +99,8 @@ static void decide_by_end(struct target *t, enum verdict v, double end)
 
 	format_pair(t, end, value, limit);
 	if (t->estimate.lo == t->estimate.hi)
-		decide(t, v, "%s %s the target of %s", value,
-		       v == VERDICT_PASS ? "meets" : "misses", limit);
+		decide(t, v, "%s; the target of %s is %s", value, limit,
+		       v == VERDICT_PASS ? "met" : "missed");
 	else
 		decide(t, v, "%sthe interval's %s end, %s, %s the target of %s",
 		       v == VERDICT_PASS ? "" : "even ", upper ? "upper" : "lower", value,

@@ -80,7 +80,8 @@ void md__interval(struct text *out, double lo, double hi, const char *unit)
 		md__value(out, hi, unit);
 		text__add(out, ", no lower bound");
 	} else {
-		md__value(out, lo, unit);
+		/* a unit that does not change with the value is said once */
+		md__value(out, lo, strcmp(unit, "ns") && strcmp(unit, "bytes") ? "" : unit);
 		text__add(out, " to ");
 		md__value(out, hi, unit);
 	}

@@ -134,9 +134,9 @@ void md__series(struct text *out, const json_t *session)
 	}
 	text__add(out, "Every socket is a point of view of its own, never pooled with another: "
 		       "`client` is the "
-		       "full round trip at the caller's socket, `relay` and `relay_out` the "
-		       "forwarder's two "
-		       "sockets, `broker` and `broker_out` the broker's, `route` and `route_in` "
+		       "full round trip at the caller's socket, `relay` and what begins with it "
+		       "the sockets of a "
+		       "forwarder, `broker` and `broker_out` the broker's, `route` and `route_in` "
 		       "those between "
 		       "brokers, `service` the responder's own time. All phases together.\n\n"
 		       "| proto | role | route | container | status | count | p50 | p90 | p99 | "
@@ -199,8 +199,9 @@ static const char *explain_term(const char *term)
 		{"dropped", "dropped (not measured)"},
 		{"orphans", "replies without request"},
 		{"bytes_unparsed", "bytes unparsed"},
-		{"passed_over", "passed over, in no identity"},
-		{"other", "merged into `(other)`"},
+		{"bytes_passed_over", "bytes passed over, in no identity"},
+		{"segments_passed_over", "segments passed over, in no identity"},
+		{"lookups", "look-ups that ended in `(other)`"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(terms); i++)
@@ -292,8 +293,8 @@ void md__overhead(struct text *out, const json_t *session)
 	}
 	text__add(out, "| | |\n|---|---|\n");
 	md__row_value(out, "BPF run time per matched exchange and point of view", each, "ns");
-	md__row_value(out, "processor time of hopscope", session__get_number(o, "user_cpu_s") * 1e9,
-		      "ns");
+	md__row_value(out, "user processor time of hopscope",
+		      session__get_number(o, "user_cpu_s") * 1e9, "ns");
 	md__row_value(out, "resident memory of hopscope", session__get_number(o, "rss_bytes"),
 		      "bytes");
 	text__add(out, "\n");

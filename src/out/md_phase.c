@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Results: one phase, and phases side by side. */
+#include <ctype.h>
 #include <math.h>
 #include <string.h>
 
@@ -25,37 +26,38 @@ static bool is_kind(const json_t *phase, const char *kind)
 	return !strcmp(session__get_text(phase, "kind"), kind);
 }
 
-/* "Direct path, closed loop, 5 rounds in 3.10 s." */
+/* "Direct path, closed loop, 5 rounds, 3.10 s." */
 static void add_description(struct text *out, const json_t *phase)
 {
 	const char *path = session__get_text(phase, "path");
 	const char *mode = session__get_text(phase, "mode");
 	double rounds = session__get_number(phase, "rounds");
 	double duration = session__get_number(phase, "duration_s");
-	const char *sep = "";
+	struct text line = {0};
 
 	if (*path) {
-		md__text(out, path);
-		text__add(out, " path");
-		sep = ", ";
+		md__text(&line, path);
+		text__add(&line, " path, ");
 	}
 	if (*mode) {
-		text__add(out, sep);
-		md__text(out, mode);
-		text__add(out, " loop");
-		sep = ", ";
+		md__text(&line, mode);
+		text__add(&line, " loop, ");
 	}
 	if (!isnan(rounds)) {
-		text__add(out, sep);
-		md__plural(out, rounds, "round", "rounds");
-		sep = ", ";
+		md__plural(&line, rounds, "round", "rounds");
+		text__add(&line, ", ");
 	}
 	if (!isnan(duration)) {
-		text__add(out, sep);
-		md__value(out, duration * 1e9, "ns");
-		sep = ", ";
+		md__value(&line, duration * 1e9, "ns");
+		text__add(&line, ", ");
 	}
-	text__add(out, *sep ? ".\n\n" : "");
+	if (line.len > 2) {
+		line.data[0] = (char)toupper((unsigned char)line.data[0]);
+		text__addn(out, line.data, line.len - 2);
+		text__add(out, ".\n\n");
+	}
+	out->failed = out->failed || line.failed;
+	text__free(&line);
 }
 
 static void add_errors(struct text *out, const json_t *phase)
@@ -312,10 +314,8 @@ static void add_loop_row(struct text *out, const json_t *phase, const char *cloc
 {
 	const json_t *l = md__latency(phase, clock);
 
-	if (!phase)
-		return;
 	text__add(out, "| ");
-	md__text(out, session__get_text(phase, "path"));
+	md__text(out, session__get_text(phase, "name"));
 	text__addf(out, " | %s |", title);
 	for (size_t q = 0; q < ARRAY_LEN(quantiles); q++) {
 		struct estimate e = md__quantile(l, quantiles[q].key);
@@ -331,29 +331,98 @@ static void add_loop_row(struct text *out, const json_t *phase, const char *cloc
 
 void md__loops(struct text *out, const json_t *session)
 {
-	static const char *const paths[] = {"direct", "forwarded"};
-	bool any = md__phase(session, "rpc", NULL, "open") != NULL;
+	const json_t *phases = session__get(session, "phases");
 
-	if (!any)
+	if (!md__phase(session, "rpc", NULL, "open"))
 		return;
-	text__add(out, "## Open loop beside closed loop\n\n"
-		       "A closed loop sends the next call when the last one was answered, so a "
-		       "slow answer "
-		       "delays the calls behind it and hides what they would have waited. The open "
-		       "loop sends "
-		       "on a schedule and counts from the intended time; what it shows above its "
-		       "own send-to-"
-		       "reply time is waiting in the client.\n\n"
-		       "| path | loop | p50 | p90 | p99 | p99.9 |\n|---|---|---|---|---|---|\n");
-	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
-		const json_t *closed = md__phase(session, "rpc", paths[i], "closed");
-		const json_t *open = md__phase(session, "rpc", paths[i], "open");
+	text__add(
+		out,
+		"## Open loop beside closed loop\n\n"
+		"A closed loop sends the next call when the last one was answered, so a slow "
+		"answer "
+		"delays the calls behind it and hides what they would have waited. The open loop "
+		"sends "
+		"on a schedule and counts from the intended time; what it shows above its own time "
+		"from the send is waiting in the client.\n\n"
+		"| phase | latency | p50 | p90 | p99 | p99.9 |\n|---|---|---|---|---|---|\n");
+	for (size_t i = 0; i < json_array_size(phases); i++) {
+		const json_t *p = json_array_get(phases, i);
 
-		add_loop_row(out, closed, "client", "closed, from the send");
-		add_loop_row(out, open, "client", "open, from the send");
-		add_loop_row(out, open, "intended", "open, from the intended time");
+		if (!is_kind(p, "rpc"))
+			continue;
+		add_loop_row(out, p, "client", "from the send");
+		if (!strcmp(session__get_text(p, "mode"), "open"))
+			add_loop_row(out, p, "intended", "from the intended time");
 	}
 	text__add(out, "\n");
+}
+
+/* The forwarded phase that did the same as a direct one. */
+static const json_t *find_forwarded(const json_t *phases, const json_t *direct)
+{
+	double wanted = session__get_number(direct, "target_rate_per_s");
+
+	for (size_t i = 0; i < json_array_size(phases); i++) {
+		const json_t *p = json_array_get(phases, i);
+		double rate = session__get_number(p, "target_rate_per_s");
+
+		if (!strcmp(session__get_text(p, "path"), "forwarded") &&
+		    !strcmp(session__get_text(p, "kind"), session__get_text(direct, "kind")) &&
+		    !strcmp(session__get_text(p, "mode"), session__get_text(direct, "mode")) &&
+		    (rate == wanted || (isnan(rate) && isnan(wanted))))
+			return p;
+	}
+	return NULL;
+}
+
+static void add_path_rows(struct text *out, const json_t *direct, const json_t *forwarded)
+{
+	static const char *const keys[] = {"p50", "p90", "p99"};
+
+	for (size_t q = 0; q < ARRAY_LEN(keys); q++) {
+		struct estimate d = md__quantile(md__latency(direct, md__clock(direct)), keys[q]);
+		struct estimate f =
+			md__quantile(md__latency(forwarded, md__clock(forwarded)), keys[q]);
+
+		text__add(out, "| ");
+		md__text(out, session__get_text(direct, "name"));
+		text__add(out, " | ");
+		md__text(out, session__get_text(forwarded, "name"));
+		text__addf(out, " | %s | ", keys[q]);
+		md__estimate(out, &d, "ns");
+		text__add(out, " | ");
+		md__estimate(out, &f, "ns");
+		if (isnan(d.value) || isnan(f.value))
+			text__add(out, " | " MD_NO_DATA " |\n");
+		else if (overlap(&d, &f))
+			text__add(out, " | the intervals overlap |\n");
+		else
+			text__addf(out, " | %s: the intervals are apart |\n",
+				   f.lo > d.hi ? "forwarded is slower" : "forwarded is faster");
+	}
+}
+
+static void add_paths(struct text *out, const json_t *session)
+{
+	const json_t *phases = session__get(session, "phases");
+	bool any = false;
+
+	for (size_t i = 0; i < json_array_size(phases); i++) {
+		const json_t *direct = json_array_get(phases, i), *forwarded;
+
+		if (strcmp(session__get_text(direct, "path"), "direct") || !is_kind(direct, "rpc"))
+			continue;
+		forwarded = find_forwarded(phases, direct);
+		if (!forwarded)
+			continue;
+		text__add(out,
+			  any ? ""
+			      : "| direct | forwarded | | direct path | forwarded path | reading "
+				"|\n|---|---|---|---|---|---|\n");
+		any = true;
+		add_path_rows(out, direct, forwarded);
+	}
+	text__add(out, any ? "\n" : "");
 }
 
 static void add_difference(struct text *out, const json_t *d)
@@ -392,13 +461,17 @@ void md__differences(struct text *out, const json_t *session)
 {
 	const json_t *list = session__get(session, "differences");
 
-	text__add(out, "## Differences\n\n");
+	text__add(out, "## Direct against forwarded, and other differences\n\n");
+	add_paths(out, session);
 	if (!json_array_size(list)) {
-		text__add(out, MD_NO_DATA ": no two phases were compared.\n\n");
+		text__add(out, "Paired differences: " MD_NO_DATA ".\n\n");
 		return;
 	}
-	text__add(out, "| what | base | difference (interval) | of the base | pairs | reading |\n"
-		       "|---|---|---|---|---|---|\n");
+	text__add(out,
+		  "Paired differences, round by round; sharper than comparing the figures of two "
+		  "phases, because what both suffered cancels:\n\n"
+		  "| what | base | difference (interval) | of the base | pairs | reading |\n"
+		  "|---|---|---|---|---|---|\n");
 	for (size_t i = 0; i < json_array_size(list); i++)
 		add_difference(out, json_array_get(list, i));
 	text__add(out, "\n");

@@ -222,7 +222,7 @@ static void add_accounting(struct text *out, const struct snapshot *s)
 	add_gauge(out, " + ", "in flight", a->in_flight);
 	add_term(out, " + ", "unanswered", a->unanswered);
 	add_term(out, " + ", "dropped", a->dropped);
-	add_term(out, "; bytes ", "seen", a->bytes_seen);
+	add_term(out, "\n", "bytes seen", a->bytes_seen);
 	add_term(out, " = ", "framed", a->bytes_framed);
 	add_term(out, " + ", "unparsed", a->bytes_unparsed);
 	if (!s->settled)
@@ -237,9 +237,15 @@ static void add_reasons(struct text *out, const struct snapshot *s)
 {
 	static const struct {
 		const char *term, *title;
-	} terms[] = {{"unanswered", "unanswered"},	     {"dropped", "dropped"},
-		     {"orphans", "replies without request"}, {"bytes_unparsed", "bytes unparsed"},
-		     {"passed_over", "passed over"},	     {"other", "merged into (other)"}};
+	} terms[] = {
+		{"unanswered", "unanswered"},
+		{"dropped", "dropped"},
+		{"orphans", "replies without request"},
+		{"bytes_unparsed", "bytes unparsed"},
+		{"bytes_passed_over", "bytes passed over"},
+		{"segments_passed_over", "segments passed over"},
+		{"lookups", "look-ups that ended in (other)"},
+	};
 	const struct wire_acct *a = &s->acct;
 	bool any = false;
 

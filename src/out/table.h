@@ -19,8 +19,8 @@ struct table_opts {
 void table_opts__detect(struct table_opts *opts, FILE *out);
 
 /*
- * Header, a row a series, the accounting line, and a line of reasons where anything was lost or not
- * parsed. Flushes. 0, -ENOMEM or -EIO.
+ * Header, a row a series, the two accounting identities, and a line of reasons where anything was
+ * lost or not parsed. Flushes. 0, -ENOMEM or -EIO.
  */
 int table__print(FILE *out, const struct snapshot *s, const struct table_opts *opts);
 

@@ -71,7 +71,8 @@ int cgroup__mounts(struct cgroup_mounts *m)
 			continue;
 		if (!strcmp(type, "cgroup2") && !m->v2[0])
 			path__format(m->v2, "%s", mount);
-		if (!strcmp(type, "cgroup") && has_option(options, "memory")) {
+		/* The first of several mounts: later ones are other roots' and may go. */
+		if (!strcmp(type, "cgroup") && !m->v1_memory[0] && has_option(options, "memory")) {
 			path__format(m->v1_memory, "%s%s", mount, own);
 			/* In a container the mount may begin at our own cgroup. */
 			if (access(m->v1_memory, F_OK))

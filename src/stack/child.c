@@ -129,6 +129,7 @@ static int fork_into(struct child *c, struct launch *l)
 	if (c->pid == 0)
 		launch(l);
 	err = c->pid < 0 ? -errno : 0;
+	c->started = err ? 0 : c->pid;
 	close(pipe_fds[1]);
 	if (err) {
 		c->pid = 0;
@@ -172,6 +173,8 @@ int child__start(struct child *c, const struct child_spec *spec)
 		struct child *self = c;
 
 		child__stop_all(&self, 1, 0, -1);
+		close_fd(&c->in);
+		close_fd(&c->out);
 	}
 	return err;
 }
@@ -231,8 +234,10 @@ void child__stop_all(struct child **children, size_t n, unsigned int grace_ms, i
 	size_t i;
 
 	for (i = 0; i < n; i++) {
+		if (!children[i]->pid)
+			continue; /* may be all zeroes: its descriptors are not ours */
 		close_fd(&children[i]->in);
-		if (children[i]->pid && children[i]->pidfd >= 0 && !child__ended(children[i]))
+		if (children[i]->pidfd >= 0 && !child__ended(children[i]))
 			signal_child(children[i], grace_ms ? SIGTERM : SIGKILL);
 	}
 	if (grace_ms && await_all(children, n, grace_ms, impatient_fd)) {

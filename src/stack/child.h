@@ -18,7 +18,8 @@
 struct child {
 	char name[CHILD_NAME_LEN];
 	char log[PATH_MAX]; /* its stderr */
-	pid_t pid;	    /* 0: not started */
+	pid_t pid;	    /* 0: not started, or stopped */
+	pid_t started;	    /* its pid, kept for reports */
 	int pidfd;
 	int in;	       /* pipe to its stdin, -1: none */
 	int out;       /* pipe from its stdout, -1: none */

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The order of things in `hopscope bench`. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/bench.h"
+#include "bench/phase.h"
+#include "log.h"
+#include "out/json.h"
+#include "out/markdown.h"
+#include "stack/clock.h"
+
+#define GRACE_MS	3000
+#define SETTLE_ATTEMPTS 20
+#define SETTLE_PAUSE_MS 50
+
+void bench__incomplete(struct bench *b, const char *fmt, ...)
+{
+	va_list args;
+
+	if (b->incomplete[0])
+		return;
+	va_start(args, fmt);
+	vsnprintf(b->incomplete, sizeof(b->incomplete), fmt, args);
+	va_end(args);
+}
+
+bool bench__has_path(const struct bench *b, enum path p)
+{
+	unsigned int i;
+
+	for (i = 0; i < b->scenario->n_paths; i++)
+		if (b->scenario->paths[i] == p)
+			return true;
+	return false;
+}
+
+static void on_death(void *ctx, struct child *c)
+{
+	struct bench *b = ctx;
+	char how[96];
+
+	b->deaths++;
+	bench__incomplete(b, "%s ended in the middle of the run (%s)", c->name,
+			  child__how_it_ended(c, how, sizeof(how)));
+}
+
+/* CLOCK_REALTIME minus CLOCK_MONOTONIC: moves only when somebody sets the clock. */
+static int64_t clock_offset(struct timespec *realtime)
+{
+	clock_gettime(CLOCK_REALTIME, realtime);
+	return (int64_t)realtime->tv_sec * (int64_t)NS_PER_S + realtime->tv_nsec -
+	       (int64_t)clock__now();
+}
+
+static int run_phases(struct bench *b)
+{
+	int err = 0;
+
+	if (!b->opts->ab_only) {
+		err = bench__run_rpc(b);
+		if (!err && b->scenario->has_events)
+			err = bench__run_events(b);
+		/* What the services hold is worth knowing after a run that was cut short, too. */
+		bench__measure_services(b);
+		if (!err)
+			err = bench__measure_cost(b);
+	}
+	if (!err && (b->opts->ab || b->opts->ab_only))
+		err = bench__run_ab(b);
+	return err;
+}
+
+/* The whole run as the probe saw it, read when the load has stopped. */
+static void read_last(struct bench *b)
+{
+	int i;
+
+	if (!b->wire)
+		return;
+	for (i = 0; i < SETTLE_ATTEMPTS && !b->last.settled; i++) {
+		if (b->has_last) {
+			snapshot__free(&b->last);
+			clock__sleep_ms(SETTLE_PAUSE_MS);
+		}
+		b->has_last = !wire__read(b->wire, &b->last);
+		if (!b->has_last) {
+			bench__incomplete(b, "the probe could not be read");
+			return;
+		}
+	}
+}
+
+static int measure(struct bench *b)
+{
+	struct timespec end;
+	int64_t offset;
+	int err = watch__init(&b->watch, on_death, b);
+
+	if (err)
+		return log_fail(err, "cannot receive signals: %s", strerror(-err));
+	offset = clock_offset(&b->started);
+	b->started_ns = clock__now();
+	b->watch.when = "while the run was being set up";
+	err = bench__setup(b);
+	b->watch.when = "in the middle of the run";
+	if (err) {
+		if (err == -EINTR)
+			log_fail(err, "ended by a signal before anything was measured: no report");
+		bench__teardown(b, b->watch.interrupts ? 0 : GRACE_MS);
+		return err;
+	}
+	err = run_phases(b);
+	if (err == -EINTR)
+		bench__incomplete(b, "a signal (%s) ended it", strsignal(b->watch.signal));
+	read_last(b);
+	b->ended_ns = clock__now();
+	b->clock_step_ns = clock_offset(&end) - offset;
+	log_info("[%5.1f s] stopping", (double)(b->ended_ns - b->started_ns) / 1e9);
+	bench__teardown(b, GRACE_MS);
+	watch__poll(&b->watch);
+	if (b->watch.interrupts > 1)
+		return log_fail(-EINTR, "ended by a second signal: no report");
+	return 0;
+}
+
+static int dump_session(FILE *f, const json_t *session)
+{
+	return session__dump(session, f);
+}
+
+static int report(struct bench *b)
+{
+	json_t *session = bench__session(b);
+	int err;
+
+	if (!session)
+		return log_fail(-ENOMEM, "out of memory: no report");
+	err = outdir__write(&b->outdir, "session.json", dump_session, session);
+	if (!err)
+		err = outdir__write(&b->outdir, "report.md", markdown__report, session);
+	if (!err) {
+		log_info("report: %s/report.md, session: %s/session.json", b->outdir.path,
+			 b->outdir.path);
+		err = b->opts->json ? session__dump(session, stdout)
+				    : markdown__report(stdout, session);
+		if (err)
+			log_fail(err, "cannot write the report to standard output: %s",
+				 strerror(-err));
+	}
+	json_decref(session);
+	return err;
+}
+
+static int run(struct bench *b)
+{
+	b->scenario = scenario__load(b->opts->scenario);
+	if (!b->scenario)
+		return EXIT_USAGE;
+	if (bench__precheck(b) || measure(b))
+		return EXIT_RUNTIME;
+	bench__compare(b);
+	bench__judge(b);
+	if (report(b))
+		return EXIT_RUNTIME;
+	/* Part of a run is a run-time error, whatever the part says: a caller must not go by it. */
+	if (b->incomplete[0]) {
+		log_warn("partial run: %s", b->incomplete);
+		return EXIT_RUNTIME;
+	}
+	return targets__exit_code(b->targets, b->n_targets);
+}
+
+int bench__run(const struct bench_opts *opts)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+	size_t i;
+	int rc;
+
+	if (!b) {
+		log_fail(-ENOMEM, "out of memory");
+		return EXIT_RUNTIME;
+	}
+	b->opts = opts;
+	b->outdir.fd = -1;
+	b->watch.signals = -1;
+	rc = run(b);
+	for (i = 0; i < b->n_phases; i++)
+		phase__free(b->phases[i]);
+	if (b->has_last)
+		snapshot__free(&b->last);
+	if (b->has_cost)
+		snapshot__free(&b->cost);
+	watch__close(&b->watch);
+	outdir__close(&b->outdir);
+	scenario__free(b->scenario);
+	free(b);
+	return rc;
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The session document, as docs/session.md has it: everything that a report may say. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/phase.h"
+#include "out/json.h"
+#include "stack/clock.h"
+#include "stack/file.h"
+
+/* Sets a key, or marks the whole as failed; so callers check once, at the end. */
+static void set(json_t *o, const char *key, json_t *value, bool *failed)
+{
+	if (!value || json_object_set_new(o, key, value))
+		*failed = true;
+}
+
+static json_t *count(uint64_t n)
+{
+	return json_integer((json_int_t)n);
+}
+
+static int add_setting(void *ctx, const char *key, const char *value)
+{
+	return json_array_append_new(ctx,
+				     json_pack("[o,o]", session__text(key), session__text(value)));
+}
+
+/* The settings of the file, then those of the command line. */
+static json_t *configuration(const struct bench *b)
+{
+	json_t *list = json_array();
+	char address[URL_HOST_LEN + 16], text[64];
+	size_t i;
+
+	scenario__settings(b->scenario, add_setting, list);
+	for (i = 0; i < b->opts->n_urls; i++)
+		add_setting(list, "--nats-url",
+			    url__address(&b->opts->urls[i], address, sizeof(address)));
+	if (b->opts->no_probe)
+		add_setting(list, "--no-probe", "true");
+	if (b->opts->ab || b->opts->ab_only) {
+		snprintf(text, sizeof(text), "%lld", (long long)b->scenario->ab.slices);
+		add_setting(list, "ab.slices", text);
+		snprintf(text, sizeof(text), "%g", b->scenario->ab.seconds);
+		add_setting(list, "ab.seconds", text);
+	}
+	return list;
+}
+
+static struct estimate of_rounds(const double *v, size_t n)
+{
+	return n ? estimate__mean(v, n) : estimate__none();
+}
+
+static json_t *latency(const struct hist *h)
+{
+	return hist__count(h) ? session__latency(h) : json_null();
+}
+
+static json_t *events_of(const struct phase *p)
+{
+	return json_pack("{s:o,s:o,s:o,s:o,s:o,s:O}", "published", count(p->published), "acked",
+			 count(p->acked), "received", count(p->received), "missing",
+			 count(p->missing), "duplicates", count(p->duplicates), "missing_ids",
+			 p->missing_ids);
+}
+
+static json_t *phase_object(const struct bench *b, const struct phase *p)
+{
+	struct estimate rate = of_rounds(p->rate, p->rounds);
+	bool rpc = p->kind == PHASE_RPC, open = p->mode == MODE_OPEN, failed = false;
+	json_t *o = json_object(), *l = json_object();
+
+	set(o, "name", session__text(p->name), &failed);
+	set(o, "kind", json_string(rpc ? "rpc" : "events"), &failed);
+	set(o, "path", json_string(path__label(p->path)), &failed);
+	if (rpc)
+		set(o, "mode", json_string(open ? "open" : "closed"), &failed);
+	set(o, "rounds", count(p->rounds), &failed);
+	set(o, "attempted", count(p->attempted), &failed);
+	set(o, "succeeded", count(p->succeeded), &failed);
+	set(o, "failed", count(p->failed), &failed);
+	set(o, "errors", json_incref(p->errors), &failed);
+	set(o, "duration_s", session__number(p->duration_s), &failed);
+	set(o, "rate_per_s", session__estimate(&rate), &failed);
+	if (rpc) {
+		set(o, "target_rate_per_s",
+		    session__number(open ? b->scenario->rpc_open.rate : NAN), &failed);
+		set(o, "behind_schedule", open ? count(p->behind_schedule) : json_null(), &failed);
+	}
+	set(l, "client", latency(&p->client), &failed);
+	if (open)
+		set(l, "intended", latency(&p->intended), &failed);
+	set(l, "kernel", p->has_kernel ? latency(&p->kernel) : json_null(), &failed);
+	set(o, "latency", l, &failed);
+	if (!rpc)
+		set(o, "events", events_of(p), &failed);
+	if (!failed)
+		return o;
+	json_decref(o);
+	return NULL;
+}
+
+static json_t *service_object(const struct bench *b, const struct service *s)
+{
+	const char *cgroup = s->cgroup.v1[0] ? s->cgroup.v1 : s->cgroup.v2;
+
+	(void)b;
+	return json_pack("{s:o,s:o,s:o,s:o,s:o}", "name", session__text(s->name), "cgroup",
+			 session__text(cgroup), "current_bytes",
+			 s->measured ? count(s->memory.current_bytes) : json_null(), "anon_bytes",
+			 s->measured ? count(s->memory.anon_bytes) : json_null(), "file_bytes",
+			 s->measured ? count(s->memory.file_bytes) : json_null());
+}
+
+static json_t *services_phase(const struct bench *b)
+{
+	struct estimate each = bench__memory_per_service(b);
+	json_t *list = json_array();
+	size_t i;
+
+	for (i = 0; i < b->n_services; i++)
+		json_array_append_new(list, service_object(b, &b->services[i]));
+	return json_pack("{s:s,s:s,s:{s:o,s:o,s:o,s:o}}", "name", "services", "kind", "services",
+			 "memory", "baseline_bytes", session__number(b->baseline_bytes),
+			 "total_bytes", session__number(b->total_bytes), "services", list,
+			 "per_service_bytes", session__estimate(&each));
+}
+
+static json_t *phases(const struct bench *b)
+{
+	json_t *list = json_array();
+	size_t i;
+
+	for (i = 0; i < b->n_phases; i++)
+		json_array_append_new(list, phase_object(b, b->phases[i]));
+	if (b->services_measured)
+		json_array_append_new(list, services_phase(b));
+	return list;
+}
+
+static json_t *differences(const struct bench *b)
+{
+	json_t *list = json_array();
+	size_t i;
+
+	for (i = 0; i < b->n_differences; i++) {
+		const struct difference *d = &b->differences[i];
+
+		json_array_append_new(list, json_pack("{s:o,s:s,s:o,s:o}", "name",
+						      session__text(d->name), "unit", d->unit,
+						      "estimate", session__estimate(&d->estimate),
+						      "base_ns", session__number(d->base_ns)));
+	}
+	return list;
+}
+
+/* Program run times are those of the round with statistics; CPU and RSS those of the whole run. */
+static json_t *overhead(const struct bench *b)
+{
+	struct snapshot s = b->last;
+
+	if (!b->has_last)
+		return json_null();
+	s.n_programs = 0;
+	if (b->has_cost) {
+		s.acct = b->cost.acct;
+		s.n_programs = b->cost.n_programs;
+		memcpy(s.programs, b->cost.programs, sizeof(s.programs));
+	}
+	return session__overhead(&s);
+}
+
+static json_t *started(const struct bench *b)
+{
+	char text[32];
+	struct tm tm;
+
+	gmtime_r(&b->started.tv_sec, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return json_string(text);
+}
+
+json_t *bench__session(const struct bench *b)
+{
+	json_t *o = json_object();
+	bool failed = false;
+
+	set(o, "schema", json_integer(SESSION_SCHEMA), &failed);
+	set(o, "tool", json_pack("{s:s,s:s}", "name", "hopscope", "version", HOPSCOPE_VERSION),
+	    &failed);
+	set(o, "scenario",
+	    json_pack("{s:o,s:o,s:o}", "name", session__text(b->scenario->name), "file",
+		      session__text(path__name(b->opts->scenario)), "title",
+		      session__text(b->scenario->title)),
+	    &failed);
+	set(o, "started", started(b), &failed);
+	set(o, "duration_s", session__number((double)(b->ended_ns - b->started_ns) / 1e9), &failed);
+	set(o, "complete", json_boolean(!b->incomplete[0]), &failed);
+	set(o, "incomplete_reason", session__text(b->incomplete[0] ? b->incomplete : NULL),
+	    &failed);
+	set(o, "environment", bench__environment(b), &failed);
+	set(o, "configuration", configuration(b), &failed);
+	set(o, "phases", phases(b), &failed);
+	set(o, "differences", differences(b), &failed);
+	set(o, "series", b->has_last ? session__series(&b->last, true) : json_array(), &failed);
+	set(o, "accounting", b->has_last ? session__accounting(&b->last) : json_null(), &failed);
+	set(o, "overhead", overhead(b), &failed);
+	set(o, "targets", session__targets(b->targets, b->n_targets), &failed);
+	if (!failed)
+		return o;
+	json_decref(o);
+	return NULL;
+}
