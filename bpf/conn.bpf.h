@@ -19,12 +19,27 @@ enum conn_filter { FILTER_UNDECIDED = 0, FILTER_PASS = 1, FILTER_STOP = 2 };
 
 enum { IN = 0, OUT = 1 }; /* direction of a segment, seen from the socket */
 
+/*
+ * Deliveries of a route to this socket that timed out in a row. A subscriber that only listens
+ * would fill the tables with exchanges that nobody closes: after LISTENER_AFTER of them only one
+ * delivery in LISTENER_PROBE opens an exchange, to notice when it begins to answer.
+ */
+struct listener {
+	__u16 route;
+	__u8 silent;
+	__u8 skipped;
+};
+
+#define LISTENER_AFTER 32
+#define LISTENER_PROBE 64
+
 struct conn {
 	__u64 cookie;
 	__u64 cgroup;
 	__u64 lost_ns[2]; /* when the direction last missed or passed over bytes */
 	__u32 lock[2];    /* a direction is parsed on one CPU at a time */
 	__u32 next_seq[2];
+	__u32 cpu[2]; /* that parsed the direction last */
 	__u32 tgid; /* 0: owner not known yet */
 	__u32 relay_epoch;
 	__u32 attach_epoch;
@@ -43,6 +58,7 @@ struct conn {
 	__u8 kind;  /* enum nats_kind */
 	__u8 pad[2];
 	struct nats_dir nats[2];
+	struct listener listeners[CONN_CACHE]; /* by route */
 	__u64 series_cache[CONN_CACHE]; /* route, role, status and index of a series, in one word */
 };
 
@@ -206,16 +222,72 @@ static __noinline void conn__start_over(struct conn *c, __u32 epoch)
 	c->lost_ns[IN] = c->lost_ns[OUT] = bpf_ktime_get_ns();
 }
 
-/* 1: locked. Spins a little; the other CPU holds it for one segment at most. */
-static __always_inline bool conn__trylock(struct conn *c, __u32 dir)
+/*
+ * Incoming segments pass us before the kernel locks the socket. On loopback two of a connection can
+ * do so on two CPUs at once, and overtake each other (the sender moved to another CPU, or an
+ * acknowledgement made the other one send). So a segment waits for the one in front of it: for a
+ * bounded time, about what parsing a large segment takes, and only where the direction was last
+ * parsed on another CPU. With a network card's flows, which stay on one CPU, and with segments that
+ * were really lost, nobody waits.
+ */
+#define WAIT_TURNS 8192
+
+struct wait {
+	struct conn *conn;
+	__u64 until; /* keeps the clock read, which is our pause, from being optimised away */
+	__u32 dir;
+	__u32 seq;
+};
+
+static long wait__lock(__u32 i, void *ctx)
 {
+	struct wait *w = ctx;
+	__u32 *lock = &w->conn->lock[w->dir & 1];
+
+	w->until = bpf_ktime_get_ns();
+	return !*(volatile __u32 *)lock;
+}
+
+static long wait__turn(__u32 i, void *ctx)
+{
+	struct wait *w = ctx;
+
+	w->until = bpf_ktime_get_ns();
+	return (__s32)(w->seq - *(volatile __u32 *)&w->conn->next_seq[w->dir & 1]) <= 0;
+}
+
+static __noinline void conn__wait_turn(struct conn *c, __u32 dir, __u32 seq)
+{
+	struct wait w = {.conn = c, .dir = dir, .seq = seq};
+
+	bpf_loop(WAIT_TURNS, wait__turn, &w, 0);
+}
+
+static __noinline bool conn__wait_lock(struct conn *c, __u32 dir)
+{
+	struct wait w = {.conn = c, .dir = dir};
 	__u32 i;
 
-	for (i = 0; i < 64; i++) {
-		if (!*(volatile __u32 *)&c->lock[dir] && !__sync_lock_test_and_set(&c->lock[dir], 1))
+	/* Another waiter may be quicker: a few tries. */
+	for (i = 0; i < 4; i++) {
+		bpf_loop(WAIT_TURNS, wait__lock, &w, 0);
+		if (!__sync_lock_test_and_set(&c->lock[dir & 1], 1))
 			return true;
 	}
 	return false;
+}
+
+/* True: locked, and as far as could be known it is this segment's turn. */
+static __always_inline bool conn__lock(struct conn *c, __u32 dir, __u32 seq)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	if (c->cpu[dir] != cpu && c->has_seq[dir] && (__s32)(seq - c->next_seq[dir]) > 0)
+		conn__wait_turn(c, dir, seq);
+	if (__sync_lock_test_and_set(&c->lock[dir], 1) && !conn__wait_lock(c, dir))
+		return false;
+	c->cpu[dir] = cpu;
+	return true;
 }
 
 static __always_inline void conn__unlock(struct conn *c, __u32 dir)

@@ -76,11 +76,66 @@ static __always_inline __u32 flight__set(__u64 id, __u32 dir)
 	return (((__u32)(id >> 20) & (FLIGHT_SETS / 2 - 1)) * 2 + (dir & 1)) * FLIGHT_WAYS;
 }
 
+/* Requests that are asked here; the others were delivered here, perhaps to many. */
+static __always_inline bool role__asks(__u32 role)
+{
+	return role == ROLE_CLIENT || role == ROLE_BROKER;
+}
+
+static __always_inline void flight__opened(struct wire_acct *a, const struct flight *f)
+{
+	a->in_flight++;
+	if (!role__asks(f->role))
+		a->reason[REASON_DELIVERIES]++;
+}
+
+static __always_inline void flight__ended(struct wire_acct *a, const struct flight *f)
+{
+	a->in_flight--;
+	if (!role__asks(f->role))
+		a->reason[REASON_DELIVERIES]--;
+}
+
+static __always_inline struct listener *listener__of(struct conn *c, __u32 route)
+{
+	return &c->listeners[route & (CONN_CACHE - 1)];
+}
+
+/* A delivery timed out. */
+static __always_inline void listener__silent(struct conn *c, __u32 route)
+{
+	struct listener *l = listener__of(c, route);
+
+	if (l->route != route) {
+		l->route = (__u16)route;
+		l->silent = 0;
+	}
+	if (l->silent < LISTENER_AFTER)
+		l->silent++;
+}
+
+/* A delivery was answered. */
+static __always_inline void listener__answers(struct conn *c, __u32 route)
+{
+	struct listener *l = listener__of(c, route);
+
+	if (l->silent && l->route == route)
+		l->silent = 0;
+}
+
+/* Is this delivery one to somebody who only listens? */
+static __always_inline bool listener__skip(struct conn *c, __u32 route)
+{
+	struct listener *l = listener__of(c, route);
+
+	return l->silent >= LISTENER_AFTER && l->route == route && ++l->skipped % LISTENER_PROBE;
+}
+
 /* An exchange ended without an answer: why, and its series. */
 static __always_inline void flight__give_up(struct wire_acct *a, struct series_val *v,
 					    const struct flight *f, __u32 reason)
 {
-	a->in_flight--;
+	flight__ended(a, f);
 	a->reason[reason & (REASON_MAX - 1)]++;
 	if (reason == REASON_GAP_LOST) {
 		a->dropped++;
@@ -92,10 +147,14 @@ static __always_inline void flight__give_up(struct wire_acct *a, struct series_v
 }
 
 /* Timed out or cut off: unanswered, or dropped where the reply may have passed unread. */
-static __always_inline __u32 flight__why(const struct conn *c, const struct flight *f,
-					 __u32 reason)
+static __always_inline __u32 flight__why(struct conn *c, const struct flight *f, __u32 reason)
 {
-	return c->lost_ns[!(f->dir & 1)] > f->t0 ? REASON_GAP_LOST : reason;
+	if (c->lost_ns[!(f->dir & 1)] > f->t0)
+		return REASON_GAP_LOST;
+	if (reason != REASON_TIMEOUT || role__asks(f->role))
+		return reason;
+	listener__silent(c, f->route);
+	return REASON_NOT_ANSWERED;
 }
 
 static __always_inline void flight__expire(struct wire_acct *a, struct conn *c, struct flight *slot,
@@ -122,7 +181,7 @@ static __noinline void flight__open_overflow(struct wire_acct *a, struct conn *c
 		return;
 	}
 	__sync_fetch_and_add(&overflow_used, 1);
-	a->in_flight++;
+	flight__opened(a, f);
 }
 
 /* Opens the exchange `f` (counted as seen by the caller). The direction's lock is held. */
@@ -153,7 +212,7 @@ static __always_inline void flight__open(struct wire_acct *a, struct conn *c, st
 	free->role = f->role;
 	free->dir = f->dir;
 	STORE_RELEASE(&free->id, f->id);
-	a->in_flight++;
+	flight__opened(a, f);
 }
 
 static __noinline bool flight__close_overflow(struct conn *c, __u64 id, __u32 dir,
@@ -185,12 +244,12 @@ static __always_inline bool flight__close(struct wire_acct *a, struct conn *c, s
 		*out = *s;
 		if (__sync_val_compare_and_swap(&s->id, id, 0) != id)
 			break;
-		a->in_flight--;
+		flight__ended(a, out);
 		a->matched++;
 		return true;
 	}
 	if (*(volatile __s64 *)&overflow_used > 0 && flight__close_overflow(c, id, dir, out)) {
-		a->in_flight--;
+		flight__ended(a, out);
 		a->matched++;
 		return true;
 	}

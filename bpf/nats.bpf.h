@@ -229,6 +229,8 @@ static __always_inline bool nats__close(struct nats_io *io, struct nats_run *r, 
 	ns = r->now - f.t0;
 	if ((__s64)ns < 0)
 		ns = 0;
+	if (!role__asks(f.role))
+		listener__answers(c, f.route);
 	relay__look(c);
 	v = series__get(a, c, f.route, relay__role(c, f.role), nats__outcome(&r->unit));
 	if (!v)
@@ -240,44 +242,58 @@ static __always_inline bool nats__close(struct nats_io *io, struct nats_run *r, 
 	return true;
 }
 
-/* A message with a reply subject: an exchange begins. */
-static __always_inline void nats__open(struct nats_io *io, struct nats_run *r, __u64 hash)
+static __always_inline void nats__one_way(struct wire_acct *a, __u32 reason)
 {
-	struct lane_scratch *s = io->scratch;
-	struct nats_unit *u = &r->unit;
+	a->seen++;
+	a->one_way++;
+	a->reason[reason]++;
+}
+
+/* What must hold for a message with a reply subject to open an exchange; else it is booked. */
+static __always_inline struct flights *nats__may_open(struct nats_io *io, const struct nats_unit *u,
+						      const struct flight *f)
+{
 	struct wire_acct *a = io->acct;
 	struct flights *t;
-	struct flight f = {};
 
+	if (!role__asks(f->role) && listener__skip(io->conn, f->route)) {
+		nats__one_way(a, REASON_LISTENER);
+		return NULL;
+	}
 	a->seen++;
 	if (u->reply_len > NATS_ID_MAX) {
 		a->dropped++;
 		a->reason[REASON_ID_LONG]++;
-		return;
+		return NULL;
 	}
 	t = nats_io__flights(io, true);
 	if (!t) {
 		a->dropped++;
 		a->reason[REASON_NO_MEMORY]++;
-		return;
 	}
+	return t;
+}
+
+/* A message with a reply subject: an exchange begins. */
+static __always_inline void nats__open(struct nats_io *io, struct nats_run *r, __u64 hash)
+{
+	struct nats_unit *u = &r->unit;
+	struct flight f = {};
+	struct flights *t;
+
+	f.route = (__u16)route__of(io->scratch, io->acct, hash, u->subject, u->subject_len);
+	f.role = (__u8)nats__role(io, u);
+	t = nats__may_open(io, u, &f);
+	if (!t)
+		return;
 	io->conn->flights = 1;
 	if (!r->now)
 		r->now = bpf_ktime_get_ns();
 	f.id = nats__hash((const struct nats_window *)r->win, u->reply, u->reply_len);
 	f.t0 = r->now;
 	f.bytes = u->payload;
-	f.route = (__u16)route__of(s, a, hash, u->subject, u->subject_len);
-	f.role = (__u8)nats__role(io, u);
 	f.dir = (__u8)io->dir;
-	flight__open(a, io->conn, t, &f);
-}
-
-static __always_inline void nats__one_way(struct wire_acct *a, __u32 reason)
-{
-	a->seen++;
-	a->one_way++;
-	a->reason[reason]++;
+	flight__open(io->acct, io->conn, t, &f);
 }
 
 static __always_inline void nats__error(struct nats_io *io)
@@ -292,7 +308,8 @@ static __always_inline void nats__error(struct nats_io *io)
 
 static __always_inline void relay__note(struct nats_io *io, const struct nats_unit *u);
 
-static __always_inline void nats_io__message(struct nats_io *io, struct nats_run *r)
+/* A unit was read for certain. */
+static __always_inline void nats__message_read(struct nats_io *io, struct nats_run *r)
 {
 	struct nats_unit *u = &r->unit;
 	struct wire_acct *a = io->acct;
@@ -331,6 +348,24 @@ static __always_inline void nats_io__message(struct nats_io *io, struct nats_run
 		nats__one_way(a, REASON_PULL);
 	else
 		nats__open(io, r, hash);
+}
+
+/* Global: the framer has two places that hand over a message, the verifier looks once. */
+__noinline int nats__on_message(struct __sk_buff *skb, struct conn *c, struct wire_acct *a,
+				struct lane_scratch *s, __u32 dir)
+{
+	struct nats_io io = {.skb = skb, .conn = c, .acct = a, .scratch = s, .dir = dir & 1};
+
+	if (!c || !a || !s)
+		return 0;
+	nats__message_read(&io, &s->run);
+	return 0;
+}
+
+static __always_inline void nats_io__message(struct nats_io *io, struct nats_run *r)
+{
+	(void)r;
+	nats__on_message(io->skb, io->conn, io->acct, io->scratch, io->dir);
 }
 
 #endif

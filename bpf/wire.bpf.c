@@ -239,7 +239,7 @@ static __always_inline void segment__pass(struct __sk_buff *skb, struct conn *c,
 		conn__start_over(c, epoch);
 	scratch = bpf_map_lookup_elem(&scratches, &lane);
 	if (scratch && conn__wanted(c, a, dir)) {
-		if (conn__trylock(c, dir)) {
+		if (conn__lock(c, dir, s->seq)) {
 			conn__feed(skb, c, s, dir, a, scratch);
 			conn__unlock(c, dir);
 		} else {
@@ -337,7 +337,8 @@ static long expire__overflow(struct bpf_map *map, const void *key, void *value, 
 		return 0;
 	__sync_fetch_and_add(&overflow_used, -1);
 	id = series__find(e->acct, &sk);
-	flight__give_up(e->acct, bpf_map_lookup_elem(&series, &id), &f, REASON_TIMEOUT);
+	flight__give_up(e->acct, bpf_map_lookup_elem(&series, &id), &f,
+			role__asks(f.role) ? REASON_TIMEOUT : REASON_NOT_ANSWERED);
 	return 0;
 }
 

@@ -77,6 +77,14 @@ enum wire_reason {
 				bytes then count as a gap */
 	REASON_SERIES_FULL = 21, /* look-ups that ended in an "(other)" series */
 	REASON_ROUTE_FULL = 22,  /* look-ups that ended in the "(other)" route */
+	/*
+	 * A request is delivered to all who subscribed, and answered by one of them: a JetStream
+	 * publish, say, reaches core subscribers with its reply subject. So a delivery (MSG, RMSG,
+	 * LMSG) that its receiver does not answer is no failed request, unlike a PUB.
+	 */
+	REASON_NOT_ANSWERED = 23, /* unanswered: a delivery timed out */
+	REASON_LISTENER = 24,     /* one_way: delivery to a socket that never answered this route */
+	REASON_DELIVERIES = 25,   /* gauge: of in_flight, deliveries */
 	REASON_MAX = 32
 };
 

@@ -134,6 +134,12 @@ NATS_INLINE __u64 nats__blanks(__u64 x)
 	return ~(((x & ~NATS_HIGHS) + NATS_ONES * (0x7f - 0x20)) | x) & NATS_HIGHS;
 }
 
+/* 0x80 in every byte of x that is 0; exact too. */
+NATS_INLINE __u64 nats__zeros(__u64 x)
+{
+	return ~(((x & ~NATS_HIGHS) + ~NATS_HIGHS) | x) & NATS_HIGHS;
+}
+
 /* Byte number of the lowest bit of a mask of 0x80s. BPF before v4 has no ctz instruction. */
 NATS_INLINE __u32 nats__first(__u64 mask)
 {
@@ -322,6 +328,32 @@ NATS_INLINE void nats__set_reply(struct nats_unit *u, __u32 t)
 	u->reply_len = (__u32)(u->to[t] - u->from[t]);
 }
 
+/* Token t when it is one of the two that announce queue groups: '+' with a reply, '|' without. */
+NATS_INLINE __u8 nats__indicator(const __u8 *win, const struct nats_unit *u, __u32 t)
+{
+	__u8 c;
+
+	t &= NATS_TOKENS - 1;
+	c = nats__byte(win, u->from[t]);
+	return u->to[t] - u->from[t] == 1 && (c == '+' || c == '|') ? c : 0;
+}
+
+/* Is there a dot in the first 16 bytes of token t? */
+NATS_INLINE int nats__dotted(const __u8 *win, const struct nats_unit *u, __u32 t)
+{
+	__u32 at = u->from[t & (NATS_TOKENS - 1)], len = u->to[t & (NATS_TOKENS - 1)] - at;
+	__u64 m = nats__zeros(nats__load64(win, at) ^ NATS_ONES * '.');
+
+	if (len < 8)
+		return (m & (((__u64)1 << (8 * len)) - 1)) != 0;
+	if (m)
+		return 1;
+	m = nats__zeros(nats__load64(win, at + 8) ^ NATS_ONES * '.');
+	if (len < 16)
+		m &= ((__u64)1 << (8 * (len - 8))) - 1;
+	return m != 0;
+}
+
 /*
  * Routed messages: FIRST.. subject [reply] SIZES, or subject + reply queues.. SIZES, or
  * subject | queues.. SIZES. `first` is the subject's token, `args` the number of tokens from there
@@ -338,13 +370,31 @@ NATS_INLINE int nats__routed(const __u8 *win, struct nats_unit *u, __u32 first, 
 		nats__set_reply(u, first + 1);
 		return 1;
 	}
-	c = nats__byte(win, u->from[(first + 1) & (NATS_TOKENS - 1)]);
+	c = nats__indicator(win, u, first + 1);
 	if (c == '+')
 		nats__set_reply(u, first + 2);
-	return c == '+' || c == '|';
+	return c != 0;
 }
 
-/* HMSG: client `subject sid [reply]`, route `account subject [reply]..`, leaf `subject [reply]..`. */
+/*
+ * A route names the account in front of the subject, unless it is one account's own: since 2.10
+ * nats-server makes one for the system account. Nothing says which it is when two names stand
+ * there; then a first one with a dot (in its first 16 bytes) is a subject.
+ */
+NATS_INLINE int nats__from_route(const __u8 *win, struct nats_unit *u, __u32 first, __u32 args)
+{
+	int account = args > 1;
+
+	if (args == 2)
+		account = !nats__dotted(win, u, first);
+	else if (args > 2)
+		account = !nats__indicator(win, u, first + 1);
+	if (account)
+		return nats__routed(win, u, first + 1, args - 1);
+	return nats__routed(win, u, first, args);
+}
+
+/* HMSG: client `subject sid [reply]`, route `[account] subject [reply]..`, leaf without account. */
 NATS_INLINE int nats__hmsg(const __u8 *win, struct nats_unit *u, __u8 kind, __u32 args)
 {
 	if (kind == NATS_KIND_UNKNOWN && args >= 2) {
@@ -360,13 +410,23 @@ NATS_INLINE int nats__hmsg(const __u8 *win, struct nats_unit *u, __u8 kind, __u3
 			nats__set_reply(u, 3);
 		return args == 2 || args == 3;
 	}
-	if (kind == NATS_KIND_LEAF || args == 1)
-		return args >= 1 && nats__routed(win, u, 1, args);
-	return args >= 2 && nats__routed(win, u, 2, args - 1);
+	if (kind == NATS_KIND_LEAF)
+		return nats__routed(win, u, 1, args);
+	return nats__from_route(win, u, 1, args);
 }
 
-/* Arguments of a message verb. `args`: tokens between the verb and the sizes. */
-NATS_INLINE int nats__arguments(const __u8 *win, struct nats_unit *u, __u8 kind, __u32 args)
+/*
+ * LMSG is a leaf node's message; on a route, one that came from a leaf node's cluster: the
+ * cluster's name comes first and the size of a header block, which may be 0, before the total.
+ */
+NATS_INLINE int nats__has_origin(const __u8 *win, const struct nats_unit *u, __u32 tokens)
+{
+	return u->verb == NATS_LMSG && tokens > 4 && !nats__indicator(win, u, 2);
+}
+
+/* Arguments of a message verb. `args`: tokens between the verb and the sizes, one at least. */
+NATS_INLINE int nats__arguments(const __u8 *win, struct nats_unit *u, __u8 kind, __u32 args,
+				__u32 sizes)
 {
 	switch (u->verb) {
 	case NATS_PUB:
@@ -384,10 +444,12 @@ NATS_INLINE int nats__arguments(const __u8 *win, struct nats_unit *u, __u8 kind,
 		return args == 2 || args == 3;
 	case NATS_RMSG:
 		u->kind = NATS_KIND_ROUTE;
-		return args >= 2 && nats__routed(win, u, 2, args - 1);
+		return nats__from_route(win, u, 1, args);
 	case NATS_LMSG:
-		u->kind = NATS_KIND_LEAF;
-		return args >= 1 && nats__routed(win, u, 1, args);
+		u->kind = sizes == 2 ? NATS_KIND_ROUTE : NATS_KIND_LEAF;
+		if (sizes == 2)
+			return nats__from_route(win, u, 2, args - 1);
+		return nats__routed(win, u, 1, args);
 	}
 	return nats__hmsg(win, u, kind, args);
 }
@@ -412,7 +474,7 @@ NATS_INLINE int nats__message(const __u8 *win, struct nats_unit *u, __u8 kind)
 	__u32 n = NATS_GET(u->tokens), sizes = 1;
 	__s64 total, header = 0;
 
-	if (u->verb == NATS_HPUB || u->verb == NATS_HMSG)
+	if (u->verb == NATS_HPUB || u->verb == NATS_HMSG || nats__has_origin(win, u, n))
 		sizes = 2;
 	if (n < 2 + sizes)
 		return NATS_BAD;
@@ -421,7 +483,7 @@ NATS_INLINE int nats__message(const __u8 *win, struct nats_unit *u, __u8 kind)
 		header = nats__number(win, u, nats__slot(n - 2));
 	if (total < 0 || header < 0 || header > total)
 		return NATS_BAD;
-	if (!nats__arguments(win, u, kind, n - 1 - sizes))
+	if (!nats__arguments(win, u, kind, n - 1 - sizes, sizes))
 		return NATS_BAD;
 	u->payload = (__u32)total;
 	u->header = (__u32)header;
@@ -467,13 +529,15 @@ NATS_GLOBAL int nats__unit(const struct nats_window *window, struct nats_unit *u
 	u->ambiguous = 0;
 	u->verb = nats__verb_at(head, have);
 	if (u->verb == NATS_NONE)
-		return have >= 8 || nats__blanks(head) << (8 * (8 - have)) ? NATS_BAD : NATS_MORE;
+		return have >= 8 || nats__blanks(head) << (8 * (7 - have)) << 8 ? NATS_BAD :
+										   NATS_MORE;
 	u->kind = nats__kind_of(u->verb);
 	nats__scan(win, u);
 	if (!NATS_GET(u->stop)) {
 		if (!NATS_IS_MESSAGE(u->verb))
 			return NATS_LINE;
-		return have > NATS_LINE_MAX ? NATS_BAD : NATS_MORE;
+		/* The CR may be there and the LF not. */
+		return have > NATS_LINE_MAX + 1 ? NATS_BAD : NATS_MORE;
 	}
 	u->len = NATS_GET(u->stop) - u->begin;
 	if (!NATS_IS_MESSAGE(u->verb))

@@ -355,6 +355,32 @@ NATS_INLINE int nats_feed__more(struct nats_feed *f)
 	return 1;
 }
 
+/*
+ * The common unit: a message whose place is certain and whose whole frame is in the window. The
+ * same as accepting it and passing over payload and trailer, in one go. 0: not that.
+ */
+NATS_INLINE int nats_feed__frame(struct nats_feed *f)
+{
+	struct nats_run *r = f->run;
+	struct nats_dir *d = f->dir;
+	__u32 frame, at;
+
+	if (d->sync != NATS_SYNCED || r->kept || !NATS_IS_MESSAGE(r->unit.verb))
+		return 0;
+	frame = r->unit.len + r->unit.payload + 2;
+	at = r->unit.begin + frame;
+	if (at > r->unit.end || nats__byte(r->win, at - 2) != '\r' ||
+	    nats__byte(r->win, at - 1) != '\n')
+		return 0;
+	if (r->unit.kind)
+		d->kind = r->unit.kind;
+	r->frames++;
+	r->framed += frame;
+	nats_io__message(f->io, r);
+	r->pos = at;
+	return 1;
+}
+
 /* One turn: the payload before, then one unit. 1: the segment is used up. */
 NATS_INLINE int nats_feed__step(struct nats_feed *f)
 {
@@ -377,7 +403,10 @@ NATS_INLINE int nats_feed__step(struct nats_feed *f)
 	r->unit.begin = r->pos;
 	r->unit.end = r->end;
 	switch (nats__unit((const struct nats_window *)r->win, &r->unit, d->kind)) {
-	case NATS_OK: nats_feed__accept(f); return 0;
+	case NATS_OK:
+		if (!nats_feed__frame(f))
+			nats_feed__accept(f);
+		return r->pos == r->end && r->next == r->len;
 	case NATS_LINE: nats_feed__accept_line(f); return 0;
 	case NATS_MORE: return nats_feed__more(f);
 	}

@@ -24,7 +24,7 @@ static void cpu_model(char *buf, size_t size)
 	while (f && !buf[0] && fgets(line, sizeof(line), f)) {
 		char *value = strchr(line, ':');
 
-		if (!value || strncmp(line, "model name", 10))
+		if (!value || strncmp(line, "model name", 10) != 0)
 			continue;
 		value += 1 + strspn(value + 1, " ");
 		value[strcspn(value, "\n")] = '\0';

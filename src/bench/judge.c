@@ -65,11 +65,6 @@ static void check_phase(const struct bench *b, struct target *target, const stru
 	target__check_clock(target, b->clock_step_ns, b->ended_ns - b->started_ns);
 }
 
-static struct estimate of_rounds(const double *v, const struct phase *p)
-{
-	return p->rounds ? estimate__mean(v, p->rounds) : estimate__none();
-}
-
 static void judge_rpc(struct target *target, const struct scenario_target *t, const struct phase *p)
 {
 	const struct hist *h = clock_of(t, p);
@@ -77,7 +72,7 @@ static void judge_rpc(struct target *target, const struct scenario_target *t, co
 	uint64_t n;
 
 	if (t->metric == METRIC_RPC_RATE) {
-		e = of_rounds(p->rate, p);
+		e = phase__rate(p);
 		target__judge(target, &e);
 		return;
 	}
@@ -107,7 +102,7 @@ static void judge_phase(struct bench *b, const struct scenario_target *t, const 
 		return;
 	}
 	if (t->metric == METRIC_EVENTS_RATE) {
-		e = of_rounds(p->rate, p);
+		e = phase__rate(p);
 		target__judge(target, &e);
 	} else if (t->metric == METRIC_EVENTS_MISSING) {
 		e = estimate__exact((double)p->missing, p->attempted);
@@ -121,12 +116,16 @@ static void judge_phase(struct bench *b, const struct scenario_target *t, const 
 struct estimate bench__memory_per_service(const struct bench *b)
 {
 	double v[MAX_SERVICES];
+	struct estimate e;
 	size_t i, n = 0;
 
 	for (i = 0; i < b->n_services; i++)
 		if (b->services[i].measured)
 			v[n++] = (double)b->services[i].memory.current_bytes;
-	return n ? estimate__mean(v, n) : estimate__none();
+	e = n ? estimate__mean(v, n) : estimate__none();
+	if (e.lo < 0)
+		e.lo = 0; /* no memory is less than none */
+	return e;
 }
 
 static void judge_memory(struct bench *b, const struct scenario_target *t)

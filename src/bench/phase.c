@@ -108,6 +108,16 @@ uint64_t answer__count(const json_t *answer, const char *key)
 	return v > 0 ? (uint64_t)v : 0;
 }
 
+struct estimate phase__rate(const struct phase *p)
+{
+	struct estimate e = p->rounds ? estimate__mean(p->rate, p->rounds) : estimate__none();
+
+	/* Student's interval of few rounds may reach below what a rate can be. */
+	if (e.lo < 0)
+		e.lo = 0;
+	return e;
+}
+
 double answer__number(const json_t *answer, const char *key)
 {
 	const json_t *v = json_object_get(answer, key);
@@ -153,6 +163,9 @@ static int round_on(struct bench *b, struct phase *p, uint64_t units, round_fn f
 	if (err)
 		return err;
 	p->rounds++;
+	if (b->deaths)
+		phase__invalidate(p, "%s: what was measured is not what the scenario names",
+				  b->incomplete);
 	attempted = p->attempted - attempted;
 	failed = p->failed - failed;
 	/* Something has died, and what is left does not carry the load: more rounds say no more. */

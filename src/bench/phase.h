@@ -19,6 +19,9 @@ void phase__add_errors(struct phase *p, const json_t *errors);
 /* "closed loop, direct" or "RPC closed loop, direct": a phase in the name of a target. */
 const char *phase__label(const struct phase *p, bool with_kind, char *buf, size_t size);
 
+/* Mean over the rounds, a second; none without rounds. */
+struct estimate phase__rate(const struct phase *p);
+
 /* A non-negative integer of a worker's answer; 0 when it is absent. */
 uint64_t answer__count(const json_t *answer, const char *key);
 /* A number; NaN when it is absent. */

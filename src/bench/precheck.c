@@ -50,8 +50,9 @@ static int check_programs(struct bench *b)
 					"runs",
 					program);
 		if (err)
-			return log_fail(err, "%s is no nats-server that works: %s", program,
-					strerror(-err));
+			return log_fail(err, "%s is no nats-server that works: it %s", program,
+					err == -EPROTO ? "does not say a version of one"
+						       : "cannot be run");
 	}
 	if (!bench__has_path(b, PATH_FORWARDED))
 		return 0;

@@ -154,7 +154,7 @@ int remote__await_ready(struct remote *r, unsigned int timeout_ms)
 
 	if (err)
 		return err;
-	if (strcmp(text_of(answer, "event"), "ready"))
+	if (strcmp(text_of(answer, "event"), "ready") != 0)
 		err = log_fail(-EPROTO, "%s said '%s' and not that it is ready", r->child.name,
 			       text_of(answer, "event"));
 	json_decref(answer);

@@ -69,9 +69,9 @@ static int run_phases(struct bench *b)
 			err = bench__run_events(b);
 		/* What the services hold is worth knowing after a run that was cut short, too. */
 		bench__measure_services(b);
-		if (!err)
-			err = bench__measure_cost(b);
 	}
+	if (!err)
+		err = bench__measure_cost(b);
 	if (!err && (b->opts->ab || b->opts->ab_only))
 		err = bench__run_ab(b);
 	return err;

@@ -155,7 +155,7 @@ static const cyaml_schema_field_t *fields_at(const char *path)
 		return scenario_fields;
 	len = strcspn(path, "[.");
 	for (f = scenario_fields; f->key; f++) {
-		if (strncmp(f->key, path, len) || f->key[len])
+		if (strncmp(f->key, path, len) != 0 || f->key[len])
 			continue;
 		if (f->value.type == CYAML_MAPPING)
 			return f->value.mapping.fields;

@@ -46,18 +46,26 @@ static const struct number {
 static double number__get(const struct scenario *s, const struct number *n)
 {
 	const char *at = (const char *)s + n->offset;
+	int64_t whole;
+	double real;
 
-	return n->real ? *(const double *)at : (double)*(const int64_t *)at;
+	if (n->real) {
+		memcpy(&real, at, sizeof(real));
+		return real;
+	}
+	memcpy(&whole, at, sizeof(whole));
+	return (double)whole;
 }
 
 static void number__set(struct scenario *s, const struct number *n, double v)
 {
 	char *at = (char *)s + n->offset;
+	int64_t whole = (int64_t)v;
 
 	if (n->real)
-		*(double *)at = v;
+		memcpy(at, &v, sizeof(v));
 	else
-		*(int64_t *)at = (int64_t)v;
+		memcpy(at, &whole, sizeof(whole));
 }
 
 int scenario_rules__fail(const struct yaml_index *y, const char *file, const char *path,
@@ -168,7 +176,7 @@ static int apply_bool(const struct yaml_index *y, const char *file, const char *
 		return 0;
 	}
 	/* libcyaml takes every word it does not know for true. */
-	if (strcmp(e->text, "true") && strcmp(e->text, "false"))
+	if (strcmp(e->text, "true") != 0 && strcmp(e->text, "false") != 0)
 		return scenario_rules__fail(y, file, path, "'%s' is neither true nor false",
 					    e->text);
 	*v = e->text[0] == 't';
@@ -272,7 +280,7 @@ static int apply_paths(struct scenario *s, const struct yaml_index *y, const cha
 		const char *name = s->path_names[i];
 
 		snprintf(item, sizeof(item), "paths[%u]", i);
-		for (j = 0; j < PATH_COUNT && strcmp(name, path__label(j)); j++)
+		for (j = 0; j < PATH_COUNT && strcmp(name, path__label(j)) != 0; j++)
 			;
 		if (j == PATH_COUNT)
 			return scenario_rules__fail(
@@ -328,7 +336,7 @@ static int check_events(const struct scenario *s, const struct yaml_index *y, co
 	if (check_list(y, file, "events.domains", s->events.domains, s->events.n_domains) ||
 	    check_list(y, file, "events.types", s->events.types, s->events.n_types))
 		return -EINVAL;
-	if (strcmp(s->events.storage, "file") && strcmp(s->events.storage, "memory"))
+	if (strcmp(s->events.storage, "file") != 0 && strcmp(s->events.storage, "memory") != 0)
 		return scenario_rules__fail(y, file, "events.storage",
 					    "'%s' is neither file nor memory", s->events.storage);
 	if (!s->stack.jetstream)
@@ -400,7 +408,7 @@ static int say_numbers(const struct scenario *s, const char *section, scenario_s
 	int err = 0;
 
 	for (i = 0; i < N_NUMBERS && !err; i++) {
-		if (strncmp(numbers[i].path, section, len) ||
+		if (strncmp(numbers[i].path, section, len) != 0 ||
 		    (numbers[i].path[len] && numbers[i].path[len] != '.'))
 			continue;
 		snprintf(text, sizeof(text), "%.10g", number__get(s, &numbers[i]));

@@ -67,7 +67,7 @@ int limit__parse(const char *text, const char *unit, double *value, const char *
 		return 0;
 	}
 	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (strcmp(words[i].unit, unit) || strcmp(words[i].word, end))
+		if (strcmp(words[i].unit, unit) != 0 || strcmp(words[i].word, end) != 0)
 			continue;
 		*value = v * words[i].factor;
 		return 0;

@@ -49,11 +49,6 @@ static json_t *configuration(const struct bench *b)
 	return list;
 }
 
-static struct estimate of_rounds(const double *v, size_t n)
-{
-	return n ? estimate__mean(v, n) : estimate__none();
-}
-
 static json_t *latency(const struct hist *h)
 {
 	return hist__count(h) ? session__latency(h) : json_null();
@@ -69,7 +64,7 @@ static json_t *events_of(const struct phase *p)
 
 static json_t *phase_object(const struct bench *b, const struct phase *p)
 {
-	struct estimate rate = of_rounds(p->rate, p->rounds);
+	struct estimate rate = phase__rate(p);
 	bool rpc = p->kind == PHASE_RPC, open = p->mode == MODE_OPEN, failed = false;
 	json_t *o = json_object(), *l = json_object();
 

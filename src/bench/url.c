@@ -75,7 +75,7 @@ int url__parse(struct url *u, const char *text, const char **why)
 	if (*end == ':')
 		return parse_port(u, end + 1, why);
 	*why = "only host and port may be given";
-	return *end && strcmp(end, "/") ? -EINVAL : 0;
+	return *end && strcmp(end, "/") != 0 ? -EINVAL : 0;
 }
 
 const char *url__address(const struct url *u, char *buf, size_t size)

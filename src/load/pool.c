@@ -200,7 +200,7 @@ int pool__subscribe(struct pool *p, size_t link, const char *subject, const char
 	char what[160];
 	natsStatus s;
 
-	subs = realloc(p->subs, (p->n_subs + 1) * sizeof(*subs));
+	subs = realloc(p->subs, (p->n_subs + 1) * sizeof(natsSubscription *));
 	if (!subs)
 		return fault__set(f, -ENOMEM, "cannot subscribe", "out of memory");
 	p->subs = subs;

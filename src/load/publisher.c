@@ -128,7 +128,7 @@ static int publisher__contexts(struct publisher *pub)
 	natsStatus s;
 	size_t i;
 
-	pub->js = calloc(p->n, sizeof(*pub->js));
+	pub->js = calloc(p->n, sizeof(jsCtx *));
 	if (!pub->js)
 		return fault__set(&pub->w->fault, -ENOMEM, "cannot start the publisher",
 				  "out of memory");

@@ -350,7 +350,7 @@ static json_t *rpc__warmup(struct rpc *rpc, const json_t *args)
 	struct rpc_run run = {0};
 	json_t *answer = NULL;
 	long long calls;
-	size_t n, i, failed = 0;
+	size_t n, i, failed = 0, attempted;
 	bool warm;
 
 	if (args__count(args, "calls", 1, 1, RPC_CALLS_MAX, &calls, &rpc->w->fault))
@@ -365,8 +365,9 @@ static json_t *rpc__warmup(struct rpc *rpc, const json_t *args)
 		warm = rpc__warm(&run, clock__now() + run.timeout_ns, tries);
 		for (i = CALL_OK + 1; i < CALL_STATUS_MAX; i++)
 			failed += tries[i];
+		attempted = tries[CALL_OK] + failed;
 		answer = json_pack("{s:s,s:b,s:I,s:I,s:I,s:o}", "event", "done", "warm", warm,
-				   "attempted", (json_int_t)(tries[CALL_OK] + failed), "succeeded",
+				   "attempted", (json_int_t)attempted, "succeeded",
 				   (json_int_t)tries[CALL_OK], "failed", (json_int_t)failed,
 				   "errors", calls__errors_to_json(tries));
 	}

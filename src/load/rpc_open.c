@@ -8,6 +8,7 @@
 #include "load/rpc.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,8 +135,7 @@ static void rpc_open__send(struct rpc_run *run, size_t i, const msgpack_sbuffer 
 	char reply[96];
 
 	inbox = rpc_open__pick(rpc, i, &nc);
-	snprintf(reply, sizeof(reply), "%s.%llu", inbox->subject,
-		 (unsigned long long)(run->base + i));
+	snprintf(reply, sizeof(reply), "%s.%" PRIu64, inbox->subject, run->base + i);
 	pthread_mutex_lock(&rpc->lock);
 	call->status = CALL_PENDING;
 	call->start_ns = clock__now();

@@ -205,7 +205,7 @@ static int service__start(struct worker *w, const json_t *config)
 {
 	struct service *svc = calloc(1, sizeof(*svc));
 	const char **events = NULL;
-	const char *queue;
+	const char *queue = NULL;
 	size_t n_events = 0;
 	int err;
 

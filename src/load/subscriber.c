@@ -141,11 +141,13 @@ static int subscriber__arm(struct subscriber *s, const json_t *args)
 static json_t *subscriber__missing_ids(const struct subscriber *s)
 {
 	json_t *list = json_array();
-	uint64_t i;
+	uint64_t i, id;
 
 	for (i = 0; i < s->n && json_array_size(list) < SUBSCRIBER_MISSING_MAX; i++) {
-		if (!(s->seen[i / 64] & (1ull << (i & 63))) &&
-		    json_array_append_new(list, json_integer((json_int_t)(s->first_id + i)))) {
+		id = s->first_id + i;
+		if (s->seen[i / 64] & (1ull << (i & 63)))
+			continue;
+		if (json_array_append_new(list, json_integer((json_int_t)id))) {
 			json_decref(list);
 			return NULL;
 		}

@@ -81,6 +81,7 @@ static int terminator__start(struct terminator *t, struct worker *w)
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&t->set);
 	sigaddset(&t->set, SIGTERM);
+	sigaddset(&t->set, SIGUSR1); /* our own: to end the thread */
 	/* Before any other thread: they inherit the mask. */
 	pthread_sigmask(SIG_BLOCK, &t->set, NULL);
 	pthread_attr_init(&attr);
@@ -95,7 +96,7 @@ static void terminator__end(struct terminator *t)
 {
 	if (t->running) {
 		atomic_store(&t->ended, true);
-		pthread_kill(t->thread, SIGTERM);
+		pthread_kill(t->thread, SIGUSR1);
 		pthread_join(t->thread, NULL);
 	}
 	if (t->wake >= 0)

@@ -10,12 +10,13 @@
  *     {"event":"ready","pid":N,"role":"..","name":".."}
  *   or {"event":"error","what":"..","why":".."} and exits 1. Then every line is a command with
  *   exactly one line of answer; a command that cannot be carried out is answered with an "error"
- *   event and the worker goes on. "quit", or the end of stdin, or SIGTERM: the worker drains,
- * prints
- *   {"event":"stats","final":true,..} and exits 0. SIGTERM also ends a command under way, which is
- *   then answered with "aborted":true; a second SIGTERM kills. SIGINT is ignored: the parent
- *   decides. SIGKILL follows the death of the parent's thread that forked (PR_SET_PDEATHSIG), so
- *   start workers from the main thread; PPID closes the race of a parent that died before that.
+ *   event and the worker goes on. At "quit", the end of stdin or SIGTERM the worker drains, prints
+ *     {"event":"stats","final":true,..}
+ *   and exits 0. SIGTERM also ends a command under way, which is then answered with
+ *   "aborted":true; a second SIGTERM kills. SIGINT is ignored: the parent decides. SIGKILL follows
+ *   the death of the parent's thread that forked (PR_SET_PDEATHSIG), so start workers from the
+ *   main thread; PPID closes the race of a parent that died before that was asked for. Keep the
+ *   other ends of the pipes close-on-exec, or a sibling keeps stdin from ending.
  *   All times are CLOCK_MONOTONIC in ns. Every wait ends by itself.
  *
  * CONFIGURATION, every role

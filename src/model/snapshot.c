@@ -89,6 +89,7 @@ static void acct_delta(struct wire_acct *out, const struct wire_acct *now,
 		DELTA(reason[i]);
 #undef DELTA
 	out->in_flight = now->in_flight;
+	out->reason[REASON_DELIVERIES] = now->reason[REASON_DELIVERIES];
 }
 
 static void programs_delta(struct snapshot *out, const struct snapshot *before)
@@ -282,6 +283,9 @@ static struct reason describe(unsigned int reason)
 	case REASON_OWNER: return (struct reason){"owner", "segments_passed_over"};
 	case REASON_SERIES_FULL: return (struct reason){"series_full", "lookups"};
 	case REASON_ROUTE_FULL: return (struct reason){"route_full", "lookups"};
+	case REASON_NOT_ANSWERED: return (struct reason){"not_answered", "unanswered"};
+	case REASON_LISTENER: return (struct reason){"listener", "one_way"};
+	case REASON_DELIVERIES: return (struct reason){"deliveries", "in_flight"};
 	case REASON_NONE:
 	case REASON_MAX: break;
 	}

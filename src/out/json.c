@@ -39,10 +39,10 @@ static void append(json_t **a, json_t *value)
 	}
 }
 
-/* Counters are below 2^63 for the next centuries; JSON has no larger integers. */
+/* Beyond 2^63 is no counter, but a gauge of several lanes that was read in motion: below 0. */
 static json_t *count(uint64_t v)
 {
-	return json_integer(v > INT64_MAX ? INT64_MAX : (json_int_t)v);
+	return json_integer(v > INT64_MAX ? 0 : (json_int_t)v);
 }
 
 json_t *session__number(double v)

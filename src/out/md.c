@@ -40,10 +40,9 @@ void md__code(struct text *out, const char *s)
 	text__add_printable(&plain, s);
 	text__add(out, "`");
 	for (const char *p = plain.data ? plain.data : ""; *p; p++) {
-		if (*p == '`')
-			text__add(out, "\\x60");
-		else if (*p == '|')
-			text__add(out, "\\x7c");
+		/* '`' ends it, '|' ends the cell, and not every renderer leaves '<' alone in it */
+		if (strchr("`|<", *p))
+			text__addf(out, "\\x%02x", (unsigned int)*p);
 		else
 			text__addn(out, p, 1);
 	}
@@ -201,6 +200,9 @@ const json_t *md__phase(const json_t *session, const char *kind, const char *pat
 	for (size_t i = 0; i < json_array_size(phases); i++) {
 		const json_t *p = json_array_get(phases, i);
 
+		/* one that a partial run did not come to is not there */
+		if (session__get_number(p, "attempted") == 0)
+			continue;
 		if ((!kind || !strcmp(session__get_text(p, "kind"), kind)) &&
 		    (!path || !strcmp(session__get_text(p, "path"), path)) &&
 		    (!mode || !strcmp(session__get_text(p, "mode"), mode)))

@@ -38,7 +38,7 @@ void md__plural(struct text *out, double n, const char *one, const char *many);
 /* The histogram as rows of bars, at most `rows` of them, in a code block. */
 void md__histogram(struct text *out, const struct hist *h, unsigned int rows);
 
-/* The phases of a session by kind, path and mode; NULL matches all. NULL: there is none. */
+/* The first phase that ran of a kind, path and mode; NULL matches all. NULL: there is none. */
 const json_t *md__phase(const json_t *session, const char *kind, const char *path,
 			const char *mode);
 /* "client", "intended" or "kernel" LATENCY of a phase; NULL when absent or without samples. */

@@ -195,6 +195,8 @@ static const char *explain_term(const char *term)
 {
 	static const struct term terms[] = {
 		{"one_way", "one-way (needs no answer)"},
+		{"in_flight", "in flight"},
+		{"in_flight", "in flight"},
 		{"unanswered", "unanswered"},
 		{"dropped", "dropped (not measured)"},
 		{"orphans", "replies without request"},
@@ -310,9 +312,13 @@ void md__overhead(struct text *out, const json_t *session)
 		text__add(out, " | ");
 		md__count(out, runs);
 		text__add(out, " | ");
-		md__value(out, runs > 0 ? ns : NAN, "ns");
-		text__add(out, " | ");
-		md__value(out, runs > 0 ? ns / runs : NAN, "ns");
+		if (runs > 0) {
+			md__value(out, ns, "ns");
+			text__add(out, " | ");
+			md__value(out, ns / runs, "ns");
+		} else {
+			text__add(out, "- | -");
+		}
 		text__add(out, " |\n");
 	}
 	text__add(out, "\n");

@@ -392,13 +392,7 @@ static void add_path_rows(struct text *out, const json_t *direct, const json_t *
 		md__estimate(out, &d, "ns");
 		text__add(out, " | ");
 		md__estimate(out, &f, "ns");
-		if (isnan(d.value) || isnan(f.value))
-			text__add(out, " | " MD_NO_DATA " |\n");
-		else if (overlap(&d, &f))
-			text__add(out, " | the intervals overlap |\n");
-		else
-			text__addf(out, " | %s: the intervals are apart |\n",
-				   f.lo > d.hi ? "forwarded is slower" : "forwarded is faster");
+		text__add(out, " |\n");
 	}
 }
 
@@ -415,10 +409,9 @@ static void add_paths(struct text *out, const json_t *session)
 		forwarded = find_forwarded(phases, direct);
 		if (!forwarded)
 			continue;
-		text__add(out,
-			  any ? ""
-			      : "| direct | forwarded | | direct path | forwarded path | reading "
-				"|\n|---|---|---|---|---|---|\n");
+		if (!any)
+			text__add(out, "| direct | forwarded | | direct path | forwarded path |\n"
+				       "|---|---|---|---|---|\n");
 		any = true;
 		add_path_rows(out, direct, forwarded);
 	}
@@ -468,8 +461,9 @@ void md__differences(struct text *out, const json_t *session)
 		return;
 	}
 	text__add(out,
-		  "Paired differences, round by round; sharper than comparing the figures of two "
-		  "phases, because what both suffered cancels:\n\n"
+		  "Paired differences, round by round. They decide, not the figures of two phases "
+		  "side by side: calls that follow each other are alike, so the intervals of a "
+		  "phase are narrower than the spread from round to round.\n\n"
 		  "| what | base | difference (interval) | of the base | pairs | reading |\n"
 		  "|---|---|---|---|---|---|\n");
 	for (size_t i = 0; i < json_array_size(list); i++)

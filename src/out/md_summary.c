@@ -9,6 +9,9 @@
 
 #define MS 1e6
 
+/* Share of the rate asked for from which on a schedule counts as kept. */
+#define SCHEDULE_KEPT 0.99
+
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 static void add_name(struct text *out, const json_t *phase)
@@ -88,12 +91,12 @@ static void add_schedule(struct text *out, const json_t *phase)
 	if (isnan(wanted) || isnan(rate.value))
 		return;
 	text__add(out, "  - ");
-	if (rate.hi < wanted)
+	if (rate.hi < SCHEDULE_KEPT * wanted)
 		text__add(out, "The schedule was not kept: ");
-	else if (rate.lo <= wanted)
-		text__add(out, "The rate asked for lies within the measured interval: ");
+	else if (rate.lo >= SCHEDULE_KEPT * wanted)
+		text__add(out, "The schedule was kept to 1 %: ");
 	else
-		text__add(out, "Asked and measured rate: ");
+		text__add(out, "Whether the schedule was kept is not certain: ");
 	md__value(out, wanted, "calls/s");
 	text__add(out, " asked for, ");
 	md__estimate(out, &rate, "calls/s");
@@ -195,7 +198,7 @@ void md__summary(struct text *out, const json_t *session)
 
 	text__add(out, "## Summary\n\n");
 	if (!json_array_size(phases))
-		text__add(out, "- Nothing was measured.\n");
+		text__add(out, "- No phase was run.\n");
 	for (size_t i = 0; i < json_array_size(phases); i++) {
 		const json_t *p = json_array_get(phases, i);
 		const char *kind = session__get_text(p, "kind");

@@ -52,6 +52,7 @@ struct table {
 	struct row *rows;
 	size_t n_rows, n_all;
 	size_t width[COLUMNS];
+	size_t gap; /* blanks between columns */
 	bool shown[COLUMNS];
 };
 
@@ -125,6 +126,7 @@ static int table__fill(struct table *t, const struct snapshot *s, const struct t
 	}
 	t->n_rows = n;
 	t->n_all = s->n_series;
+	t->gap = 2;
 	for (int c = 0; c < COLUMNS; c++) {
 		t->shown[c] = c != COL_CONTAINER;
 		t->width[c] = strlen(columns[c].title);
@@ -152,7 +154,7 @@ static size_t total_width(const struct table *t)
 
 	for (int c = 0; c < COLUMNS; c++)
 		if (t->shown[c])
-			total += t->width[c] + (c ? 2 : 0);
+			total += t->width[c] + (c ? t->gap : 0);
 	return total;
 }
 
@@ -166,10 +168,25 @@ static void shrink(struct table *t, enum column c, unsigned int width)
 	t->width[c] = t->width[c] > NAME_MIN + excess ? t->width[c] - excess : NAME_MIN;
 }
 
+/* Names give way first, then the gaps; numbers never do. */
+static void table__fit(struct table *t, unsigned int width)
+{
+	size_t route = t->width[COL_ROUTE], container = t->width[COL_CONTAINER];
+
+	for (t->gap = 2; t->gap > 0; t->gap--) {
+		t->width[COL_ROUTE] = route;
+		t->width[COL_CONTAINER] = container;
+		shrink(t, COL_CONTAINER, width);
+		shrink(t, COL_ROUTE, width);
+		if (total_width(t) <= width || t->gap == 1)
+			break;
+	}
+}
+
 static void add_cell(struct text *line, const struct table *t, enum column c, const char *s)
 {
 	if (c)
-		text__add(line, "  ");
+		text__addf(line, "%*s", (int)t->gap, "");
 	if (columns[c].right)
 		text__addf(line, "%*s", (int)t->width[c], s);
 	else
@@ -238,6 +255,7 @@ static void add_reasons(struct text *out, const struct snapshot *s)
 	static const struct {
 		const char *term, *title;
 	} terms[] = {
+		{"in_flight", "in flight"},
 		{"unanswered", "unanswered"},
 		{"dropped", "dropped"},
 		{"orphans", "replies without request"},
@@ -278,10 +296,8 @@ int table__print(FILE *out, const struct snapshot *s, const struct table_opts *o
 
 	if (err)
 		goto out;
-	if (opts->width) {
-		shrink(&t, COL_CONTAINER, opts->width);
-		shrink(&t, COL_ROUTE, opts->width);
-	}
+	if (opts->width)
+		table__fit(&t, opts->width);
 	add_rows(&text, &t, opts->color);
 	add_accounting(&text, s);
 	add_reasons(&text, s);

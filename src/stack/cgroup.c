@@ -46,7 +46,7 @@ static void own_memory_path(char path[PATH_MAX])
 			continue;
 		*where++ = '\0';
 		where[strcspn(where, "\n")] = '\0';
-		if (has_option(controllers + 1, "memory") && strcmp(where, "/"))
+		if (has_option(controllers + 1, "memory") && strcmp(where, "/") != 0)
 			path__format(path, "%s", where);
 	}
 	if (f)

@@ -125,7 +125,7 @@ int file__read_key(const char *path, const char *key, uint64_t *value)
 	if (n < 0)
 		return n;
 	for (line = strtok_r(buf, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		if (strncmp(line, key, len) || line[len] != ' ')
+		if (strncmp(line, key, len) != 0 || line[len] != ' ')
 			continue;
 		*value = strtoull(line + len, NULL, 10);
 		return 0;

@@ -179,7 +179,7 @@ int nats__version(const char *program, char *buf, size_t size)
 		return err;
 	/* "nats-server: v2.9.10" */
 	v = strstr(out, ": v");
-	if (strncmp(out, "nats-server", 11) || !v)
+	if (strncmp(out, "nats-server", 11) != 0 || !v)
 		return -EPROTO;
 	snprintf(buf, size, "%.*s", (int)strcspn(v + 3, " \n"), v + 3);
 	return 0;

@@ -129,7 +129,8 @@ static void drop_unless_named(char *path, const char *name, bool exact)
 	size_t len = strlen(name);
 	const char *last = path__name(path);
 
-	if (path[0] != '/' || strncmp(last, name, len) || (exact ? last[len] : last[len] != '-'))
+	if (path[0] != '/' || strncmp(last, name, len) != 0 ||
+	    (exact ? last[len] : last[len] != '-'))
 		path[0] = '\0';
 }
 
@@ -191,7 +192,7 @@ static void sweep_unrecorded(const char *base, const char *mount)
 		char path[PATH_MAX], record[PATH_MAX];
 		int pid;
 
-		if (strncmp(e->d_name, PREFIX, strlen(PREFIX)))
+		if (strncmp(e->d_name, PREFIX, strlen(PREFIX)) != 0)
 			continue;
 		pid = atoi(e->d_name + strlen(PREFIX));
 		if (pid <= 0 || start_time(pid) || path__format(path, "%s/%s", mount, e->d_name) ||

@@ -302,16 +302,19 @@ static void every_type(void **state)
 		{"\xde\0\1\xc0\xc0", 5},
 		{"\xdf\0\0\0\1\xc0\xc0", 7},
 	};
+	static const char head[] = "\x83\xaamessage_id\xa1x\xa7success\xc3\xa1z";
+	const size_t n = sizeof(head) - 1;
 	struct envelope e;
 	char buf[64];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(value) / sizeof(value[0]); i++) {
-		memcpy(buf, "\x83\xaamessage_id\xa1x\xa7success\xc3\xa1z", 25);
-		memcpy(buf + 25, value[i].bytes, value[i].len);
-		assert_int_equal(decode(ENVELOPE_RESPONSE, buf, 25 + value[i].len, &e), 0);
+		memcpy(buf, head, n);
+		memcpy(buf + n, value[i].bytes, value[i].len);
+		assert_int_equal(decode(ENVELOPE_RESPONSE, buf, n + value[i].len, &e), 0);
 		/* One byte less is never whole. */
-		assert_int_equal(decode(ENVELOPE_RESPONSE, buf, 24 + value[i].len, &e), -EBADMSG);
+		assert_int_equal(decode(ENVELOPE_RESPONSE, buf, n - 1 + value[i].len, &e),
+				 -EBADMSG);
 	}
 }
 

@@ -1,0 +1,308 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#
+# `hopscope bench` as a user meets it, bad luck included.
+
+load helpers
+
+setup() {
+	e2e_setup
+	out=$BATS_TEST_TMPDIR/out
+	small=$BATS_TEST_DIRNAME/small.yaml
+	scenario=$BATS_TEST_TMPDIR/s.yaml
+	cp "$small" "$scenario"
+}
+
+teardown() {
+	e2e_teardown
+}
+
+need_bench() {
+	need_bpf
+	need_command nats-server socat jq
+}
+
+# What a run of process $1 puts on the machine, beside processes and cgroups (helpers look there).
+traces_of() {
+	local f
+	for f in "/run/hopscope/$1" "${TMPDIR:-/tmp}/hopscope-$1"-*; do
+		[ ! -e "$f" ] || echo "$f"
+	done
+	find $(awk '$3 ~ /^cgroup2?$/ { print $2 }' /proc/mounts) -type d -name "hopscope-$1" \
+		2>/dev/null || true
+}
+
+no_traces_of() {
+	[ -z "$(traces_of "$1")" ] || {
+		echo "left behind:" >&2
+		traces_of "$1" >&2
+		return 1
+	}
+}
+
+# long_run NAME [options]: a run whose open loop takes seconds; returns when it is in it. Its pid is
+# $SPAWNED. A shell's background processes ignore Ctrl-C: not this one.
+long_run() {
+	local name=$1
+	shift
+	sed -i '/^rpc_open:/,/^events:/s/calls: .*/calls: 1000/' "$scenario"
+	spawn_out "$name" "$BATS_TEST_TMPDIR/$name.out" \
+		env --default-signal=INT "$HOPSCOPE" bench "$scenario" --out "$out" "$@"
+	wait_until 20 grep -q 'open loop' "$(log_of "$name")"
+}
+
+# child_of PID CGROUP: the process of a run in that cgroup of it.
+child_of() {
+	head -n 1 "$(e2e_cgroup2)/hopscope-$1/$2/cgroup.procs"
+}
+
+session() {
+	jq -r "$1" "$out/session.json"
+}
+
+# ---- before anything is started
+
+@test "bench: an unknown key is named with its line, and what is known there" {
+	sed -i 's/^  pool: 3/  poool: 3/' "$scenario"
+	line=$(grep -n poool "$scenario" | cut -d : -f 1)
+	run --separate-stderr "$HOPSCOPE" bench "$scenario" --out "$out"
+	[ "$status" = 2 ]
+	[ -z "$output" ]
+	[[ $stderr == "hopscope: $scenario:$line: unknown key 'rpc.poool'; known here: calls, pool, "* ]]
+	[ ! -e "$out" ]
+}
+
+@test "bench: an impossible value is named with its line and its range" {
+	sed -i 's/^  pool: 3/  pool: 5000/' "$scenario"
+	line=$(grep -n 5000 "$scenario" | cut -d : -f 1)
+	run --separate-stderr "$HOPSCOPE" bench "$scenario" --out "$out"
+	[ "$status" = 2 ]
+	[ "$stderr" = "hopscope: $scenario:$line: rpc.pool: 5000 is out of range: 1 to 1000" ]
+}
+
+@test "bench: a scenario that is not there, options that are wrong" {
+	run --separate-stderr "$HOPSCOPE" bench "$BATS_TEST_TMPDIR/none.yaml"
+	[ "$status" = 2 ]
+	[[ $stderr == *"none.yaml: No such file or directory" ]]
+	run --separate-stderr "$HOPSCOPE" bench
+	[ "$status" = 2 ]
+	run --separate-stderr "$HOPSCOPE" bench "$scenario" --nats-url tls://127.0.0.1
+	[ "$status" = 2 ]
+	run --separate-stderr "$HOPSCOPE" bench "$scenario" --ab --no-probe
+	[ "$status" = 2 ]
+}
+
+@test "bench: without nats-server it says which package" {
+	need_bench
+	run --separate-stderr "$HOPSCOPE" bench "$scenario" --out "$out" --nats-server /nonexistent/x
+	[ "$status" = 1 ]
+	[[ $stderr == *"/nonexistent/x is not installed: apt-get install nats-server"* ]]
+	[ ! -e "$out" ]
+}
+
+@test "bench: without socat it says which package, unless nothing is forwarded" {
+	need_bench
+	mkdir "$BATS_TEST_TMPDIR/bin"
+	ln -s "$(command -v nats-server)" "$BATS_TEST_TMPDIR/bin/"
+	run --separate-stderr env PATH="$BATS_TEST_TMPDIR/bin" "$HOPSCOPE" bench "$scenario" --out "$out"
+	[ "$status" = 1 ]
+	[[ $stderr == *"socat"*"apt-get install socat"* ]]
+}
+
+@test "bench: a fixed port that is taken is named" {
+	need_bench
+	nats_start other
+	sed -i "s/^  nodes: 3/  nodes: 1\n  ports: [$NATS_PORT]/; s/replicas: 3/replicas: 1/" "$scenario"
+	run --separate-stderr "$HOPSCOPE" bench "$scenario" --out "$out"
+	[ "$status" = 1 ]
+	[[ $stderr == *"cannot use port $NATS_PORT: Address already in use"* ]]
+}
+
+@test "bench: not root: what is missing is named" {
+	[ "$(id -u)" = 0 ] || skip 'needs root to become somebody else'
+	need_command setpriv
+	open=$(mktemp -d /tmp/hopscope-test.XXXXXX)
+	chmod 755 "$open"
+	cp "$HOPSCOPE" "$scenario" "$open/"
+	run --separate-stderr setpriv --reuid=65534 --regid=65534 --clear-groups \
+		"$open/hopscope" bench "$open/s.yaml" --out "$open/out"
+	first=$status first_err=$stderr
+	run --separate-stderr setpriv --reuid=65534 --regid=65534 --clear-groups \
+		"$open/hopscope" bench "$open/s.yaml" --out "$open/out" --no-probe
+	rm -r "$open"
+	[ "$first" = 1 ]
+	[[ $first_err == *"CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN missing"* ]]
+	[ "$status" = 1 ]
+	[[ $stderr == *"cannot create cgroups"*"Permission denied"* ]]
+}
+
+# ---- a run
+
+@test "bench: a run measures, judges, reports, and leaves nothing" {
+	need_bench
+	spawn_out run "$BATS_TEST_TMPDIR/stdout" "$HOPSCOPE" bench "$scenario" --out "$out"
+	pid=$SPAWNED
+	rc=0
+	wait_exit run 40 || rc=$?
+	[ "$rc" = 0 ]
+	no_traces_of "$pid"
+	cmp "$BATS_TEST_TMPDIR/stdout" "$out/report.md"
+	[ "$(session .complete)" = true ]
+	[ "$(session '[.phases[].name] | join(",")')" = "rpc closed direct,rpc closed forwarded,rpc open direct,rpc open forwarded,events direct,events forwarded,services" ]
+	# Not a call lost, and the kernel counted each as the client did.
+	[ "$(session '[.phases[] | select(.kind == "rpc") | .succeeded] | unique | join(",")')" = 320 ]
+	[ "$(session '[.phases[] | select(.kind == "rpc") | .latency.kernel.count] | unique | join(",")')" = 320 ]
+	[ "$(session '[.phases[] | select(.kind == "events") | .latency.kernel.count, .events.received] | unique | join(",")')" = 800 ]
+	# What the kernel saw lies within what the client waited.
+	[ "$(session '[.phases[] | select(.kind == "rpc") | .latency.kernel.quantiles.p50.value < .latency.client.quantiles.p50.value] | all')" = true ]
+	[ "$(session .accounting.holds)" = true ]
+	[ "$(session '.overhead.ns_per_exchange > 0')" = true ]
+	[ "$(session '[.targets[].verdict] | unique | join(",")')" = PASS ]
+	[ "$(session '[.phases[] | select(.kind == "services") | .memory.services[].current_bytes > 100000] | all')" = true ]
+	# The report comes from the session and from nothing else.
+	"$HOPSCOPE" report "$out" >"$BATS_TEST_TMPDIR/again.md"
+	cmp "$BATS_TEST_TMPDIR/again.md" "$out/report.md"
+}
+
+@test "bench: --json without the probe: kernel latencies are null, not 0" {
+	need_bench
+	run --separate-stderr "$HOPSCOPE" bench "$scenario" --out "$out" --no-probe --json -q
+	[ "$status" = 0 ]
+	[ -z "$stderr" ]
+	cmp <(echo "$output") "$out/session.json"
+	[ "$(session '[.phases[] | select(.kind == "rpc") | .latency.kernel] | unique | .[0]')" = null ]
+	[ "$(session .accounting)" = null ]
+	[ "$(session '[.targets[].verdict] | unique | join(",")')" = PASS ]
+}
+
+@test "bench: a target that is missed is exit code 3" {
+	need_bench
+	sed -i 's/at_most: 5 s/at_most: 1 us/' "$scenario"
+	run --separate-stderr "$HOPSCOPE" bench "$scenario" --out "$out" --no-probe -q
+	[ "$status" = 3 ]
+	[[ $output == *'**FAIL**'* ]]
+}
+
+@test "bench: --nats-url uses a cluster that runs, and leaves it as it was" {
+	need_bench
+	nats_start own -js
+	sed -i 's/replicas: 3/replicas: 1/' "$scenario"
+	run --separate-stderr "$HOPSCOPE" bench "$scenario" --out "$out" --nats-url "$NATS_URL"
+	[ "$status" = 0 ]
+	[ "$(session '[.environment.topology[] | select(.kind == "nats-server")] | length')" = 0 ]
+	[ "$(session '.environment.topology[0].address')" = "127.0.0.1:$NATS_PORT" ]
+	e2e_connects 127.0.0.1 "$NATS_PORT"
+	[ "$(curl -s "http://127.0.0.1:$NATS_HTTP_PORT/jsz" | jq .streams)" = 0 ]
+}
+
+@test "bench: --nats-url where nobody listens" {
+	need_bench
+	run --separate-stderr "$HOPSCOPE" bench "$scenario" --out "$out" --nats-url 127.0.0.1:1
+	[ "$status" = 1 ]
+	[[ $stderr == *"cannot connect to 127.0.0.1:1: Connection refused"* ]]
+}
+
+# ---- bad luck in the middle
+
+@test "bench: a node that is killed is named; the run goes on and is partial" {
+	need_bench
+	long_run run
+	pid=$SPAWNED
+	victim=$(child_of "$pid" n2)
+	kill -KILL "$victim"
+	rc=0
+	wait_exit run 40 || rc=$?
+	[ "$rc" = 1 ]
+	no_traces_of "$pid"
+	grep -q "nats-server n2 (pid $victim) ended in the middle of the run: signal 9 (Killed); its last lines:" "$(log_of run)"
+	[ "$(session .complete)" = false ]
+	[[ $(session .incomplete_reason) == "nats-server n2 ended"* ]]
+	[ "$(session '[.phases[].name] | index("events forwarded") != null')" = true ]
+	# What ran before stands; what ran without it is not judged.
+	[ "$(session '.targets[] | select(.name == "RPC p50 (closed loop, direct)") | .verdict')" = PASS ]
+	[ "$(session '.targets[] | select(.name == "events (direct)") | .verdict')" = INVALID ]
+	grep -q 'Partial run' "$out/report.md"
+}
+
+@test "bench: a service that is killed ends the run, with what was measured" {
+	need_bench
+	long_run run
+	pid=$SPAWNED
+	kill -KILL "$(child_of "$pid" svc-1)"
+	rc=0
+	wait_exit run 40 || rc=$?
+	[ "$rc" = 1 ]
+	no_traces_of "$pid"
+	[[ $(session .incomplete_reason) == "svc-1 ended"* ]]
+	[ "$(session '[.phases[].errors.no_responders // 0] | add > 0')" = true ]
+	[ "$(session '.targets[] | select(.name == "RPC p50 (closed loop, direct)") | .verdict')" = PASS ]
+	[ "$(session '.targets[] | select(.name == "memory per service") | .verdict')" = INVALID ]
+}
+
+@test "bench: Ctrl-C: a partial report, and nothing left" {
+	need_bench
+	long_run run
+	pid=$SPAWNED
+	# Another start in the meantime cleans up after the dead only.
+	run --separate-stderr "$HOPSCOPE" bench "$scenario" --out "$out" --nats-url 127.0.0.1:1
+	[ "$status" = 1 ]
+	[ -e "/run/hopscope/$pid" ]
+	kill -INT "$pid"
+	rc=0
+	wait_exit run 10 || rc=$?
+	[ "$rc" = 1 ]
+	no_traces_of "$pid"
+	[ "$(session .complete)" = false ]
+	[[ $(session .incomplete_reason) == *Interrupt* ]]
+	[ "$(session '.phases[0].attempted')" = 320 ]
+	[ "$(session '.targets[] | select(.name == "events (direct)") | .verdict')" = "NO DATA" ]
+	"$HOPSCOPE" report "$out" | cmp - "$out/report.md"
+}
+
+@test "bench: Ctrl-C twice: no report, and nothing left" {
+	need_bench
+	long_run run
+	pid=$SPAWNED
+	kill -INT "$pid"
+	sleep 0.03
+	kill -INT "$pid"
+	rc=0
+	wait_exit run 5 || rc=$?
+	[ "$rc" = 1 ]
+	no_traces_of "$pid"
+	# A machine that is fast enough has ended between the two.
+	[ ! -e "$out/report.md" ] || grep -q 'Partial run' "$out/report.md"
+}
+
+@test "bench: kill -9: the children go with it, and the next start leaves nothing" {
+	need_bench
+	long_run run
+	pid=$SPAWNED
+	node=$(child_of "$pid" n1) service=$(child_of "$pid" svc-1) load=$(child_of "$pid" load)
+	kill -KILL "$pid"
+	wait_exit run 5 || true
+	# Before anybody cleans up: by PR_SET_PDEATHSIG.
+	wait_until 3 e2e_ended "$node"
+	wait_until 3 e2e_ended "$service"
+	wait_until 3 e2e_ended "$load"
+	[ -n "$(traces_of "$pid")" ]
+	run --separate-stderr "$HOPSCOPE" bench "$scenario" --out "$out" --nats-url 127.0.0.1:1
+	[[ $stderr == *"cleaning up after an earlier run that was killed (pid $pid)"* ]]
+	no_traces_of "$pid"
+}
+
+@test "bench: a broker that cannot start is reported with its last words" {
+	need_bench
+	cat >"$BATS_TEST_TMPDIR/broken" <<-'END'
+		#!/bin/sh
+		[ "$1" != --version ] || exec nats-server --version
+		echo "no luck today" >&2
+		exit 7
+	END
+	chmod +x "$BATS_TEST_TMPDIR/broken"
+	run --separate-stderr "$HOPSCOPE" bench "$scenario" --out "$out" --no-probe \
+		--nats-server "$BATS_TEST_TMPDIR/broken"
+	[ "$status" = 1 ]
+	[[ $stderr == *"exit status 7"*"no luck today"*"the cluster did not start"* ]]
+	[ ! -e "$out/report.md" ]
+}
