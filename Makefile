@@ -72,7 +72,7 @@ ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/power
 BPF_CFLAGS = -g -O2 -Wall -Werror -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) \
 	     -Iinclude -Ivmlinux -Ibpf -idirafter /usr/include/$(MACHINE)-linux-gnu
 
-.PHONY: all demo test bench check asan fuzz fuzzers test-binaries unit-tests install clean deps \
+.PHONY: all demo test bench benches check format asan fuzz fuzzers test-binaries unit-tests install clean deps \
 	help tools check-commands FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -101,7 +101,8 @@ $(O)/bpf/%.bpf.o: bpf/%.bpf.c $(O)/.flags
 
 $(O)/%.skel.h: $(O)/bpf/%.bpf.o
 	$(say) SKEL $@
-	$(Q)$(BPFTOOL) gen skeleton $< >$@.tmp && mv $@.tmp $@
+	$(Q){ echo '/* NOLINTBEGIN: generated */' && $(BPFTOOL) gen skeleton $< && \
+		echo '/* NOLINTEND */'; } >$@.tmp && mv $@.tmp $@
 
 quoted = '$(subst ','\'',$(1))'
 FLAGS = $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(PKG_LIBS) $(CLANG) $(BPF_CFLAGS)
@@ -141,6 +142,15 @@ $(FUZZERS): $(O)/%: $(O)/%.o $(LIB)
 	$(say) LINK $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(PKG_LIBS)
 
+# What the benchmarks are made of: tests/bench/run uses them.
+BENCHES := $(O)/tests/bench/echo $(O)/tests/bench/coalesced
+
+$(BENCHES): $(O)/%: $(O)/%.o $(O)/tests/bench/empty.o $(LIB)
+	$(say) LINK $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(O)/tests/bench/empty.o $(LIB) $(PKG_LIBS) -lpthread
+
+benches: $(BENCHES)
+
 demo:
 	@scripts/deps build run
 	@$(MAKE) all
@@ -160,19 +170,21 @@ fuzz:
 
 bench:
 	@scripts/deps build run bench
-	@$(MAKE) all
-	@if [ -x tests/bench/run ]; then BUILD='$(BUILD)' tests/bench/run; \
-	else echo 'make: tests/bench/run is not there yet' >&2; exit 1; fi
+	@$(MAKE) all benches
+	@BUILD='$(BUILD)' tests/bench/run
 
 check: compile_commands.json
 	@scripts/deps build check
 	@$(MAKE) $(SKELS) check-commands
 	@scripts/lint
 
+format:
+	@scripts/lint --format
+
 # All sources with the options they are built with, for clang-tidy and editors.
 compile_commands.json: FORCE | tools
 	@scripts/compile-commands $(call quoted,$(CC) $(ALL_CFLAGS)) $(SRCS) \
-		$(wildcard tests/unit/*.c tests/bpf/*.c tests/fuzz/*.c) \
+		$(wildcard tests/unit/*.c tests/bpf/*.c tests/fuzz/*.c tests/bench/*.c) \
 		-- '$(CLANG) $(BPF_CFLAGS)' $(wildcard bpf/*.bpf.c) >$@.tmp && mv $@.tmp $@
 
 install: all
@@ -199,10 +211,11 @@ help:
 #H make asan           unit tests under AddressSanitizer and UBSan
 #H make fuzz           every fuzz target for FUZZ_TIME=30 seconds
 #H make check          clang-format, clang-tidy, cppcheck
+#H make format         clang-format, in place
 #H make compile_commands.json
 #H make install        DESTDIR= PREFIX=/usr/local
 #H make deps           only install what building, running and testing need   (root)
 #H make clean
 
 -include $(LIB_OBJS:.o=.d) $(O)/src/main.d $(SKELS:$(O)/%.skel.h=$(O)/bpf/%.bpf.d)
--include $(UNIT_TESTS:=.d) $(BPF_TESTS:=.d) $(FUZZERS:=.d)
+-include $(UNIT_TESTS:=.d) $(BPF_TESTS:=.d) $(FUZZERS:=.d) $(BENCHES:=.d)

@@ -10,37 +10,46 @@
 #include "proto/nats_stream.h"
 #include "lane.bpf.h"
 
-#define PF_KTHREAD      0x00200000 /* include/linux/sched.h, stable since 2.6 */
-#define CONN_TRIES      32         /* segments until an unrecognised connection is left alone */
-#define CONN_TRY_BYTES  1024       /* of a segment, while not recognised */
-#define CONN_CACHE      8
+#define PF_KTHREAD     0x00200000 /* include/linux/sched.h, stable since 2.6 */
+#define CONN_TRIES     32	  /* segments until an unrecognised connection is left alone */
+#define CONN_TRY_BYTES 1024	  /* of a segment, while not recognised */
+#define CONN_CACHE     8
 
 enum conn_filter { FILTER_UNDECIDED = 0, FILTER_PASS = 1, FILTER_STOP = 2 };
 
 enum { IN = 0, OUT = 1 }; /* direction of a segment, seen from the socket */
 
+struct flight_set {
+	struct flight slot[FLIGHT_WAYS];
+};
+
 /*
- * Deliveries of a route to this socket that timed out in a row. A subscriber that only listens
- * would fill the tables with exchanges that nobody closes: after LISTENER_AFTER of them only one
- * delivery in LISTENER_PROBE opens an exchange, to notice when it begins to answer.
+ * Deliveries of a route to this socket since it last answered one. A subscriber that only listens
+ * would fill the tables with exchanges that nobody closes: once LISTENER_SILENT of them timed out,
+ * or LISTENER_OPEN were made, only one in LISTENER_PROBE opens an exchange, to notice when it
+ * begins to answer. The second number is far above what a responder has in hand before its first
+ * answer.
  */
 struct listener {
 	__u16 route;
 	__u8 silent;
 	__u8 skipped;
+	__u32 open;
 };
 
-#define LISTENER_AFTER 32
-#define LISTENER_PROBE 64
+#define LISTENERS	16
+#define LISTENER_SILENT 32
+#define LISTENER_OPEN	4096
+#define LISTENER_PROBE	64
 
 struct conn {
-	__u64 cookie;
+	__u64 cookie; /* 0: no segment passed yet, only the owner is known */
 	__u64 cgroup;
 	__u64 lost_ns[2]; /* when the direction last missed or passed over bytes */
-	__u32 lock[2];    /* a direction is parsed on one CPU at a time */
+	__u32 lock[2];	  /* a direction is parsed on one CPU at a time */
 	__u32 next_seq[2];
 	__u32 cpu[2]; /* that parsed the direction last */
-	__u32 tgid; /* 0: owner not known yet */
+	__u32 tgid;   /* 0: owner not known yet */
 	__u32 relay_epoch;
 	__u32 attach_epoch;
 	__u32 pad0;
@@ -52,13 +61,18 @@ struct conn {
 	__u8 filter;  /* enum conn_filter */
 	__u8 claimed; /* a port that was asked for: what is not understood there is counted */
 	__u8 tries;
-	__u8 verbs; /* VERB_* this socket was seen to carry as requests */
-	__u8 relay; /* its process is a forwarder */
-	__u8 flights; /* an exchange was opened: it has a table */
-	__u8 kind;  /* enum nats_kind */
-	__u8 pad[2];
+	__u8 verbs;	 /* VERB_* this socket was seen to carry */
+	__u8 verbs_told; /* of them, those that its process is known for */
+	__u8 relay;	 /* its process is a forwarder */
+	__u8 flights;	 /* an exchange did not fit into `first`: the socket has a table */
+	__u8 kind;	 /* enum nats_kind */
+	__u8 pad;
+	__u32 overflow; /* how many of its exchanges are in the overflow map, at most */
+	__u32 pad1;
 	struct nats_dir nats[2];
-	struct listener listeners[CONN_CACHE]; /* by route */
+	__u64 last_route;	    /* hash and route of the last subject, as in route_cache */
+	struct flight_set first[2]; /* by direction; see flight.bpf.h */
+	struct listener listeners[LISTENERS]; /* by route */
 	__u64 series_cache[CONN_CACHE]; /* route, role, status and index of a series, in one word */
 };
 
@@ -142,7 +156,7 @@ static __noinline void filter__owner(struct conn *c)
 {
 	__u32 i;
 
-	if (c->filter != FILTER_UNDECIDED || !c->tgid)
+	if (c->filter != FILTER_UNDECIDED || !c->tgid || !c->cookie)
 		return;
 	c->filter = FILTER_STOP;
 	if (targ_n_comms && filter__comm(c))
@@ -162,24 +176,29 @@ static __always_inline void filter__socket(struct __sk_buff *skb, struct conn *c
 		c->filter = FILTER_PASS;
 }
 
+/* Typed reads, not bpf_probe_read_kernel(): lockdown's "confidentiality" refuses that one. */
+static __always_inline void conn__set_owner(struct conn *c, struct task_struct *t)
+{
+	__u64 *to = (__u64 *)c->comm;
+
+	_Static_assert(sizeof(t->comm) == COMM_LEN, "TASK_COMM_LEN");
+	to[0] = *(__u64 *)&t->comm[0];
+	to[1] = *(__u64 *)&t->comm[8];
+	c->tgid = t->tgid;
+	filter__owner(c);
+}
+
 /*
  * A sender is usually in process context when its segment passes. This guess names short-lived
  * connections at once; the reader's walk over all open files corrects it where a softirq sent.
  */
 static __always_inline void conn__guess_owner(struct conn *c)
 {
-	struct task_struct *t = (void *)bpf_get_current_task();
-	__u32 tgid = 0, flags = 0;
+	struct task_struct *t = bpf_get_current_task_btf();
 
-	if (bpf_probe_read_kernel(&flags, sizeof(flags),
-				  __builtin_preserve_access_index(&t->flags)) ||
-	    (flags & PF_KTHREAD) ||
-	    bpf_probe_read_kernel(&tgid, sizeof(tgid), __builtin_preserve_access_index(&t->tgid)))
+	if (t->flags & PF_KTHREAD)
 		return;
-	bpf_probe_read_kernel_str(c->comm, sizeof(c->comm),
-				  __builtin_preserve_access_index(&t->comm));
-	c->tgid = tgid;
-	filter__owner(c);
+	conn__set_owner(c, t);
 }
 
 /* NATS and its routes: ports where bytes that are not understood are worth counting. */
@@ -198,7 +217,7 @@ static __always_inline struct conn *conn__create(struct __sk_buff *skb, struct b
 		c = bpf_map_lookup_elem(&test_conns, &at);
 	else
 		c = bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!c || (targ_test && c->cookie))
+	if (!c || c->cookie)
 		return c;
 	c->cookie = bpf_get_socket_cookie(skb);
 	c->cgroup = bpf_skb_cgroup_id(skb);
@@ -206,6 +225,7 @@ static __always_inline struct conn *conn__create(struct __sk_buff *skb, struct b
 	c->port_remote = remote;
 	c->claimed = filter__port(c) || port__usual(local) || port__usual(remote);
 	filter__socket(skb, c);
+	filter__owner(c);
 	return c;
 }
 

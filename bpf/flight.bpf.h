@@ -1,32 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Exchanges in flight. An exchange opens and closes on one socket, so its table is in the socket's
- * own storage: no global map, no lock, gone with the socket. Sets of four slots, a half of the
- * sets for each direction, so that only the holder of the direction's lock puts entries in; taking
- * one out is a compare-and-swap, which one of reply, sweep and close wins. What does not fit into
- * its set goes to a bounded hash map; what does not fit there is dropped and counted. Never an LRU:
- * it would drop the slowest, the ones that matter.
+ * Exchanges in flight. An exchange opens and closes on one socket, so it is kept in the socket's
+ * own storage: no global map, no lock, gone with the socket.
+ *
+ * Three places, each for what does not fit into the one before: a set of four slots in the
+ * connection's state, which is at hand anyway; a table of sets in a storage of its own, made when
+ * it is first needed; a bounded hash map. What does not fit there is dropped and counted. Never an
+ * LRU: it would drop the slowest, the ones that matter.
+ *
+ * Every set belongs to one direction, so that only the holder of the direction's lock puts entries
+ * in; taking one out is a compare-and-swap, which one of reply, sweep and close wins.
  */
 #ifndef HOPSCOPE_FLIGHT_BPF_H
 #define HOPSCOPE_FLIGHT_BPF_H
 
 #include "series.bpf.h"
 
-#define FLIGHT_WAYS 4
-#define FLIGHT_SETS 128 /* 12 KiB: below the 20 KiB a socket may have on kernels before 6.7 */
+#define FLIGHT_SETS  128 /* 12 KiB: below the 20 KiB a socket may have on kernels before 6.7 */
 #define FLIGHT_SLOTS (FLIGHT_SETS * FLIGHT_WAYS)
 
-struct flight {
-	__u64 id; /* 0: free */
-	__u64 t0;
-	__u32 bytes;
-	__u16 route;
-	__u8 role;
-	__u8 dir; /* direction of the request */
-};
-
 struct flights {
-	struct flight slot[FLIGHT_SLOTS];
+	struct flight_set set[FLIGHT_SETS];
 };
 
 _Static_assert(sizeof(struct flights) <= 16384, "socket option memory is 20 KiB by default");
@@ -46,17 +40,6 @@ struct {
 	__type(value, struct flights);
 } test_flights SEC(".maps");
 
-struct overflow_key {
-	__u64 cookie;
-	__u64 id;
-};
-
-struct overflow_val {
-	struct flight flight;
-	__u64 cgroup;
-	__u64 proto;
-};
-
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -67,13 +50,10 @@ struct {
 
 const volatile __u64 targ_timeout_ns = 5000000000ULL;
 
-/* Exchanges in the overflow map, so that an empty one costs no look-up. */
-__s64 overflow_used;
-
 /* The set of an id for requests in direction `dir`. */
 static __always_inline __u32 flight__set(__u64 id, __u32 dir)
 {
-	return (((__u32)(id >> 20) & (FLIGHT_SETS / 2 - 1)) * 2 + (dir & 1)) * FLIGHT_WAYS;
+	return ((__u32)(id >> 20) & (FLIGHT_SETS / 2 - 1)) * 2 + (dir & 1);
 }
 
 /* Requests that are asked here; the others were delivered here, perhaps to many. */
@@ -98,7 +78,14 @@ static __always_inline void flight__ended(struct wire_acct *a, const struct flig
 
 static __always_inline struct listener *listener__of(struct conn *c, __u32 route)
 {
-	return &c->listeners[route & (CONN_CACHE - 1)];
+	struct listener *l = &c->listeners[route & (LISTENERS - 1)];
+
+	if (l->route != route) {
+		l->route = (__u16)route;
+		l->silent = 0;
+		l->open = 0;
+	}
+	return l;
 }
 
 /* A delivery timed out. */
@@ -106,11 +93,7 @@ static __always_inline void listener__silent(struct conn *c, __u32 route)
 {
 	struct listener *l = listener__of(c, route);
 
-	if (l->route != route) {
-		l->route = (__u16)route;
-		l->silent = 0;
-	}
-	if (l->silent < LISTENER_AFTER)
+	if (l->silent < LISTENER_SILENT)
 		l->silent++;
 }
 
@@ -119,16 +102,20 @@ static __always_inline void listener__answers(struct conn *c, __u32 route)
 {
 	struct listener *l = listener__of(c, route);
 
-	if (l->silent && l->route == route)
-		l->silent = 0;
+	l->silent = 0;
+	l->open = 0;
 }
 
-/* Is this delivery one to somebody who only listens? */
+/* A delivery came: is it to somebody who only listens? */
 static __always_inline bool listener__skip(struct conn *c, __u32 route)
 {
 	struct listener *l = listener__of(c, route);
 
-	return l->silent >= LISTENER_AFTER && l->route == route && ++l->skipped % LISTENER_PROBE;
+	if (l->silent < LISTENER_SILENT && l->open < LISTENER_OPEN) {
+		l->open++;
+		return false;
+	}
+	return ++l->skipped % LISTENER_PROBE;
 }
 
 /* An exchange ended without an answer: why, and its series. */
@@ -168,44 +155,44 @@ static __always_inline void flight__expire(struct wire_acct *a, struct conn *c, 
 			flight__why(c, &f, reason));
 }
 
-/* The socket's own set is full. */
-static __noinline void flight__open_overflow(struct wire_acct *a, struct conn *c,
-					     const struct flight *f)
+/* Neither of the socket's own places had room. `val` is scratch memory: the stack is short. */
+static __always_inline void flight__open_overflow(struct wire_acct *a, struct conn *c,
+						  struct overflow_val *val, const struct flight *f)
 {
 	struct overflow_key key = {.cookie = c->cookie, .id = f->id};
-	struct overflow_val val = {.flight = *f, .cgroup = c->cgroup, .proto = c->proto};
 
-	if (bpf_map_update_elem(&flight_overflow, &key, &val, BPF_NOEXIST)) {
+	val->flight = *f;
+	val->cgroup = c->cgroup;
+	val->proto = c->proto;
+	if (bpf_map_update_elem(&flight_overflow, &key, val, BPF_NOEXIST)) {
 		a->dropped++;
 		a->reason[REASON_TABLE_FULL]++;
 		return;
 	}
-	__sync_fetch_and_add(&overflow_used, 1);
+	__sync_fetch_and_add(&c->overflow, 1);
 	flight__opened(a, f);
 }
 
-/* Opens the exchange `f` (counted as seen by the caller). The direction's lock is held. */
-static __always_inline void flight__open(struct wire_acct *a, struct conn *c, struct flights *t,
-					 const struct flight *f)
+/* Puts the exchange into a set, whose dead entries go. False: it is full. */
+static __noinline bool flight__put(struct wire_acct *a, struct conn *c, struct flight_set *set,
+				   const struct flight *f)
 {
-	__u32 set = flight__set(f->id, f->dir), i;
 	struct flight *s, *free = NULL;
 	__u64 id;
+	__u32 i;
 
 	for (i = 0; i < FLIGHT_WAYS; i++) {
-		s = &t->slot[(set + i) & (FLIGHT_SLOTS - 1)];
+		s = &set->slot[i];
 		id = *(volatile __u64 *)&s->id;
 		if (id == f->id)
 			flight__expire(a, c, s, REASON_SUPERSEDED);
-		else if (id && f->t0 - s->t0 > targ_timeout_ns && (__s64)(f->t0 - s->t0) > 0)
+		else if (id && (__s64)(f->t0 - s->t0) > (__s64)targ_timeout_ns)
 			flight__expire(a, c, s, REASON_TIMEOUT);
 		if (!free && !*(volatile __u64 *)&s->id)
 			free = s;
 	}
-	if (!free) {
-		flight__open_overflow(a, c, f);
-		return;
-	}
+	if (!free)
+		return false;
 	free->t0 = f->t0;
 	free->bytes = f->bytes;
 	free->route = f->route;
@@ -213,10 +200,28 @@ static __always_inline void flight__open(struct wire_acct *a, struct conn *c, st
 	free->dir = f->dir;
 	STORE_RELEASE(&free->id, f->id);
 	flight__opened(a, f);
+	return true;
 }
 
-static __noinline bool flight__close_overflow(struct conn *c, __u64 id, __u32 dir,
-					      struct flight *out)
+/* Takes an exchange out of a set. */
+static __always_inline bool flight__take(struct flight_set *set, __u64 id, struct flight *out)
+{
+	struct flight *s;
+	__u32 i;
+
+	for (i = 0; i < FLIGHT_WAYS; i++) {
+		s = &set->slot[i];
+		if (*(volatile __u64 *)&s->id != id)
+			continue;
+		*out = *s;
+		return __sync_val_compare_and_swap(&s->id, id, 0) == id;
+	}
+	return false;
+}
+
+/* Takes an exchange out of the overflow map. */
+static __always_inline bool flight__take_overflow(struct conn *c, __u64 id, __u32 dir,
+						  struct flight *out)
 {
 	struct overflow_key key = {.cookie = c->cookie, .id = id};
 	struct overflow_val *v = bpf_map_lookup_elem(&flight_overflow, &key);
@@ -226,34 +231,8 @@ static __noinline bool flight__close_overflow(struct conn *c, __u64 id, __u32 di
 	*out = v->flight;
 	if (bpf_map_delete_elem(&flight_overflow, &key))
 		return false;
-	__sync_fetch_and_add(&overflow_used, -1);
+	__sync_fetch_and_add(&c->overflow, -1);
 	return true;
-}
-
-/* Takes out the exchange that a reply with this id closes: its request went in direction `dir`. */
-static __always_inline bool flight__close(struct wire_acct *a, struct conn *c, struct flights *t,
-					  __u64 id, __u32 dir, struct flight *out)
-{
-	__u32 set = flight__set(id, dir), i;
-	struct flight *s;
-
-	for (i = 0; i < FLIGHT_WAYS; i++) {
-		s = &t->slot[(set + i) & (FLIGHT_SLOTS - 1)];
-		if (*(volatile __u64 *)&s->id != id)
-			continue;
-		*out = *s;
-		if (__sync_val_compare_and_swap(&s->id, id, 0) != id)
-			break;
-		flight__ended(a, out);
-		a->matched++;
-		return true;
-	}
-	if (*(volatile __s64 *)&overflow_used > 0 && flight__close_overflow(c, id, dir, out)) {
-		flight__ended(a, out);
-		a->matched++;
-		return true;
-	}
-	return false;
 }
 
 #endif

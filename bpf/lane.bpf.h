@@ -12,11 +12,15 @@
 
 #include "wire.h"
 #include "route.h"
+#include "exchange.bpf.h"
 
 #define LANES_PER_CPU 4
 
 /* Payload bytes pass through here: not mmapable. */
 struct lane_scratch {
+	struct flight flight; /* being opened */
+	struct flight closed;
+	struct overflow_val overflow;
 	struct nats_run run;
 	struct route_norm norm;
 };
@@ -66,10 +70,10 @@ static __always_inline struct wire_acct *lane__claim(__u32 *at)
  * elsewhere only an atomic exchange does (BPF had no store-release before Linux 6.15).
  */
 #if defined(__TARGET_ARCH_x86)
-#define STORE_RELEASE(p, v)                                                                \
-	do {                                                                                \
-		asm volatile("" ::: "memory");                                              \
-		*(volatile typeof(*(p)) *)(p) = (v);                                        \
+#define STORE_RELEASE(p, v)                          \
+	do {                                         \
+		asm volatile("" ::: "memory");       \
+		*(volatile typeof(*(p)) *)(p) = (v); \
 	} while (0)
 #else
 #define STORE_RELEASE(p, v) ((void)__sync_lock_test_and_set(p, v))

@@ -15,7 +15,7 @@ struct nats_io {
 	struct wire_acct *acct;
 	struct lane_scratch *scratch;
 	struct flights *flights; /* NULL: not looked up yet, or there is none */
-	__u32 off;	       /* of the direction's next byte in the packet */
+	__u32 off;		 /* of the direction's next byte in the packet */
 	__u32 dir;
 };
 
@@ -37,7 +37,7 @@ struct kept_key {
 };
 
 struct kept_val {
-	__u8 bytes[NATS_UNIT_MAX + 6];
+	__u8 bytes[(NATS_UNIT_MAX + 7) / 8 * 8];
 };
 
 struct {
@@ -62,17 +62,41 @@ static __always_inline int nats_io__keep(struct nats_io *io, struct nats_run *r,
 	return bpf_map_update_elem(&kept_units, &key, r->win + at, BPF_ANY);
 }
 
+struct kept_copy {
+	__u8 *to;
+	const __u8 *from;
+};
+
+static long kept__word(__u32 i, void *ctx)
+{
+	struct kept_copy *k = ctx;
+
+	if (i >= sizeof(struct kept_val) / 8)
+		return 1;
+	*(__u64 *)(k->to + 8 * i) = *(const __u64 *)(k->from + 8 * i);
+	return 0;
+}
+
+/* A function of its own: its stack is then not under that of the deepest calls. */
+static __noinline int kept__copy(__u8 *to, const __u8 *from, __u32 n)
+{
+	struct kept_copy copy = {.to = to, .from = from};
+
+	bpf_loop((n + 7) / 8, kept__word, &copy, 0);
+	return 0;
+}
+
 static __always_inline int nats_io__kept(struct nats_io *io, struct nats_run *r, __u32 at, __u32 n)
 {
 	struct kept_key key = {.cookie = io->conn->cookie, .dir = io->dir};
 	struct kept_val *v = bpf_map_lookup_elem(&kept_units, &key);
-	long rc;
 
+	(void)at; /* always NATS_WIN_PAD */
 	if (!v || n < 1 || n > NATS_UNIT_MAX)
 		return -1;
-	rc = bpf_probe_read_kernel(r->win + NATS_WIN_PAD, n, v->bytes);
+	kept__copy(r->win + NATS_WIN_PAD, v->bytes, n);
 	bpf_map_delete_elem(&kept_units, &key);
-	return rc ? -1 : 0;
+	return 0;
 }
 
 /* Hash of window bytes, 8 at a time; len at most NATS_ID_MAX. Never 0. */
@@ -171,8 +195,8 @@ static __always_inline struct flights *nats_io__flights(struct nats_io *io, bool
 	sk = io->skb->sk;
 	if (!sk)
 		return NULL;
-	io->flights = bpf_sk_storage_get(&flight_tables, sk, 0,
-					 create ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+	io->flights =
+		bpf_sk_storage_get(&flight_tables, sk, 0, create ? BPF_SK_STORAGE_GET_F_CREATE : 0);
 	return io->flights;
 }
 
@@ -212,33 +236,52 @@ static __always_inline __u32 nats__outcome(const struct nats_unit *u)
 static __always_inline void relay__look(struct conn *c);
 static __always_inline __u32 relay__role(const struct conn *c, __u32 role);
 
+/*
+ * Takes out the exchange that a reply with this id closes: its request went the other way. An id
+ * may have been put into any of the three places.
+ */
+static __always_inline bool nats__take(struct nats_io *io, __u64 id, struct flight *out)
+{
+	__u32 dir = !io->dir;
+	struct flights *t;
+
+	if (flight__take(&io->conn->first[dir & 1], id, out))
+		return true;
+	t = nats_io__flights(io, false);
+	if (!t)
+		return false;
+	return flight__take(&t->set[flight__set(id, dir) & (FLIGHT_SETS - 1)], id, out) ||
+	       (*(volatile __u32 *)&io->conn->overflow &&
+		flight__take_overflow(io->conn, id, dir, out));
+}
+
 /* Does this message answer an open exchange? True when it does. */
 static __always_inline bool nats__close(struct nats_io *io, struct nats_run *r, __u64 hash)
 {
-	struct flights *t = nats_io__flights(io, false);
 	struct wire_acct *a = io->acct;
 	struct conn *c = io->conn;
 	struct series_val *v;
-	struct flight f;
+	struct flight *f = &io->scratch->closed;
 	__u64 ns;
 
-	if (!t || !flight__close(a, c, t, hash, !io->dir, &f))
+	if (!nats__take(io, hash, f))
 		return false;
+	flight__ended(a, f);
+	a->matched++;
 	if (!r->now)
 		r->now = bpf_ktime_get_ns();
-	ns = r->now - f.t0;
+	ns = r->now - f->t0;
 	if ((__s64)ns < 0)
 		ns = 0;
-	if (!role__asks(f.role))
-		listener__answers(c, f.route);
+	if (!role__asks(f->role))
+		listener__answers(c, f->route);
 	relay__look(c);
-	v = series__get(a, c, f.route, relay__role(c, f.role), nats__outcome(&r->unit));
+	v = series__get(a, c, f->route, relay__role(c, f->role), nats__outcome(&r->unit));
 	if (!v)
 		return true;
-	series__add(v, ns, f.bytes + r->unit.payload);
-	if ((targ_slow_ns && ns >= targ_slow_ns) ||
-	    (targ_sample && a->matched % targ_sample == 0))
-		exemplar__send(io, &v->key, &f, ns, f.bytes + r->unit.payload);
+	series__add(v, ns, f->bytes + r->unit.payload);
+	if ((targ_slow_ns && ns >= targ_slow_ns) || (targ_sample && a->matched % targ_sample == 0))
+		exemplar__send(io, &v->key, f, ns, f->bytes + r->unit.payload);
 	return true;
 }
 
@@ -249,58 +292,56 @@ static __always_inline void nats__one_way(struct wire_acct *a, __u32 reason)
 	a->reason[reason]++;
 }
 
-/* What must hold for a message with a reply subject to open an exchange; else it is booked. */
-static __always_inline struct flights *nats__may_open(struct nats_io *io, const struct nats_unit *u,
-						      const struct flight *f)
+/* The first set is full: the table, made when there is none, then the overflow map. */
+static __noinline void nats__open_more(struct nats_io *io, const struct flight *f)
 {
-	struct wire_acct *a = io->acct;
-	struct flights *t;
+	struct flights *t = nats_io__flights(io, true);
 
-	if (!role__asks(f->role) && listener__skip(io->conn, f->route)) {
-		nats__one_way(a, REASON_LISTENER);
-		return NULL;
-	}
-	a->seen++;
-	if (u->reply_len > NATS_ID_MAX) {
-		a->dropped++;
-		a->reason[REASON_ID_LONG]++;
-		return NULL;
-	}
-	t = nats_io__flights(io, true);
 	if (!t) {
-		a->dropped++;
-		a->reason[REASON_NO_MEMORY]++;
+		io->acct->dropped++;
+		io->acct->reason[REASON_NO_MEMORY]++;
+		return;
 	}
-	return t;
+	io->conn->flights = 1;
+	if (!flight__put(io->acct, io->conn,
+			 &t->set[flight__set(f->id, f->dir) & (FLIGHT_SETS - 1)], f))
+		flight__open_overflow(io->acct, io->conn, &io->scratch->overflow, f);
 }
 
 /* A message with a reply subject: an exchange begins. */
 static __always_inline void nats__open(struct nats_io *io, struct nats_run *r, __u64 hash)
 {
+	struct wire_acct *a = io->acct;
 	struct nats_unit *u = &r->unit;
-	struct flight f = {};
-	struct flights *t;
+	struct flight *f = &io->scratch->flight;
 
-	f.route = (__u16)route__of(io->scratch, io->acct, hash, u->subject, u->subject_len);
-	f.role = (__u8)nats__role(io, u);
-	t = nats__may_open(io, u, &f);
-	if (!t)
+	f->route = (__u16)route__of(io->scratch, a, io->conn, hash, u->subject, u->subject_len);
+	f->role = (__u8)nats__role(io, u);
+	if (!role__asks(f->role) && listener__skip(io->conn, f->route)) {
+		nats__one_way(a, REASON_LISTENER);
 		return;
-	io->conn->flights = 1;
+	}
+	a->seen++;
+	if (u->reply_len > NATS_ID_MAX) {
+		a->dropped++;
+		a->reason[REASON_ID_LONG]++;
+		return;
+	}
 	if (!r->now)
 		r->now = bpf_ktime_get_ns();
-	f.id = nats__hash((const struct nats_window *)r->win, u->reply, u->reply_len);
-	f.t0 = r->now;
-	f.bytes = u->payload;
-	f.dir = (__u8)io->dir;
-	flight__open(io->acct, io->conn, t, &f);
+	f->id = nats__hash((const struct nats_window *)r->win, u->reply, u->reply_len);
+	f->t0 = r->now;
+	f->bytes = u->payload;
+	f->dir = (__u8)io->dir;
+	if (!flight__put(a, io->conn, &io->conn->first[io->dir & 1], f))
+		nats__open_more(io, f);
 }
 
 static __always_inline void nats__error(struct nats_io *io)
 {
-	struct series_val *v = series__get(io->acct, io->conn, 0,
-					   io->dir == OUT ? ROLE_BROKER : ROLE_CLIENT,
-					   STATUS_PROTO_ERR);
+	struct series_val *v =
+		series__get(io->acct, io->conn, 0, io->dir == OUT ? ROLE_BROKER : ROLE_CLIENT,
+			    STATUS_PROTO_ERR);
 
 	if (v)
 		series__count(v, 0);
@@ -327,10 +368,11 @@ static __always_inline void nats__message_read(struct nats_io *io, struct nats_r
 		nats__one_way(a, REASON_AMBIGUOUS);
 		return;
 	}
-	/* The sender's own subject may exceed an id's length: its route only needs the beginning. */
+	/* The sender's own subject may exceed an id's length: its route only needs the beginning.
+	 */
 	hash = nats__hash((const struct nats_window *)r->win, u->subject,
 			  u->subject_len < NATS_ID_MAX ? u->subject_len : NATS_ID_MAX);
-	if (nats__close(io, r, hash)) {
+	if (u->subject_len <= NATS_ID_MAX && nats__close(io, r, hash)) {
 		if (!u->reply_len)
 			return;
 	} else if (!u->reply_len) {

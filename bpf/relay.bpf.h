@@ -13,7 +13,6 @@
 #define VERB_PUB_OUT 2
 #define VERB_MSG_IN  4
 #define VERB_MSG_OUT 8
-#define RELAY_PUB    (VERB_PUB_IN | VERB_PUB_OUT)
 
 /* Verbs that passed the sockets of a process. An LRU: a process that is gone is forgotten. */
 struct {
@@ -23,6 +22,12 @@ struct {
 	__type(value, __u32);
 } relay_verbs SEC(".maps");
 
+static __always_inline bool relay__is(__u32 verbs)
+{
+	return ((verbs & VERB_PUB_IN) && (verbs & VERB_PUB_OUT)) ||
+	       ((verbs & VERB_MSG_IN) && (verbs & VERB_MSG_OUT));
+}
+
 /* Raised whenever some process is found to be a forwarder: sockets then look again. */
 __u32 relay_epoch = 1;
 
@@ -31,42 +36,56 @@ static __noinline void relay__add(__u32 tgid, __u32 verb)
 	__u32 *old = bpf_map_lookup_elem(&relay_verbs, &tgid), verbs = verb;
 
 	if (old) {
-		if (*old & verb)
+		if ((*old & verb) == verb)
 			return;
 		verbs |= *old;
 	}
 	bpf_map_update_elem(&relay_verbs, &tgid, &verbs, BPF_ANY);
-	if ((verbs & RELAY_PUB) == RELAY_PUB)
+	if (relay__is(verbs))
 		__sync_fetch_and_add(&relay_epoch, 1);
 }
 
+/* Tells the process's entry what its socket carried, once the process is known. */
+static __always_inline void relay__tell(struct conn *c)
+{
+	if (c->verbs == c->verbs_told || !c->tgid)
+		return;
+	c->verbs_told = c->verbs;
+	relay__add(c->tgid, c->verbs);
+}
+
 /*
- * PUB alone decides: clients send it and brokers receive it, only a forwarder does both. (MSG in
- * and out would take a client that is a broker, or a forwarder whose PUBs we see as well.)
+ * Clients send PUB and brokers receive it, brokers send MSG and clients receive it: only a process
+ * that hands one of them on does both. (So does a program that holds a broker and is the client of
+ * another one. Its sockets then are named relay, which they are not; routes tell them apart.)
  */
 static __always_inline void relay__note(struct nats_io *io, const struct nats_unit *u)
 {
+	bool out = io->dir == OUT;
 	struct conn *c = io->conn;
 	__u32 verb;
 
-	if (u->verb != NATS_PUB && u->verb != NATS_HPUB)
-		return;
-	verb = io->dir == OUT ? VERB_PUB_OUT : VERB_PUB_IN;
-	if ((c->verbs & verb) || !c->tgid)
+	if (u->verb == NATS_PUB || u->verb == NATS_HPUB)
+		verb = out ? VERB_PUB_OUT : VERB_PUB_IN;
+	else if (u->verb == NATS_MSG || (u->verb == NATS_HMSG && c->kind == NATS_KIND_CLIENT))
+		verb = out ? VERB_MSG_OUT : VERB_MSG_IN;
+	else
 		return;
 	c->verbs |= verb;
-	relay__add(c->tgid, verb);
+	relay__tell(c);
 }
 
 static __always_inline void relay__look(struct conn *c)
 {
-	__u32 now = *(volatile __u32 *)&relay_epoch, *verbs, tgid = c->tgid;
+	__u32 now, *verbs, tgid = c->tgid;
 
+	relay__tell(c);
+	now = *(volatile __u32 *)&relay_epoch;
 	if (c->relay_epoch == now || !tgid)
 		return;
 	c->relay_epoch = now;
 	verbs = bpf_map_lookup_elem(&relay_verbs, &tgid);
-	c->relay = verbs && (*verbs & RELAY_PUB) == RELAY_PUB;
+	c->relay = verbs && relay__is(*verbs);
 }
 
 static __always_inline __u32 relay__role(const struct conn *c, __u32 role)

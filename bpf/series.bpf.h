@@ -44,7 +44,7 @@ struct {
 
 const volatile __u32 targ_max_routes = 256;
 const volatile __u32 targ_max_series = 512; /* SERIES_FIXED included */
-__u32 routes_used = 1; /* 0 is "(other)" */
+__u32 routes_used = 1;			    /* 0 is "(other)" */
 __u32 series_used = SERIES_FIXED;
 
 struct route_feed {
@@ -93,22 +93,27 @@ static __noinline __u32 route__learn(struct lane_scratch *s, struct wire_acct *a
 }
 
 /* Route of a subject whose hash is `hash`. Numbers are below 65536: see targ_max_routes. */
-static __always_inline __u32 route__of(struct lane_scratch *s, struct wire_acct *a, __u64 hash,
-				       __u32 at, __u32 len)
+static __always_inline __u32 route__of(struct lane_scratch *s, struct wire_acct *a, struct conn *c,
+				       __u64 hash, __u32 at, __u32 len)
 {
 	struct route_cache *rc;
 	__u64 want = hash | 0xffff, *e;
 	__u32 zero = 0, id;
 
+	/* A connection mostly repeats itself, and its own state is at hand. */
+	if ((c->last_route | 0xffff) == want)
+		return (__u32)c->last_route & 0xffff;
 	rc = bpf_map_lookup_elem(&route_caches, &zero);
 	if (!rc)
 		return 0;
 	e = &rc->entry[(hash >> 32) & (ROUTE_CACHE - 1)];
-	if ((*e | 0xffff) == want)
+	if ((*e | 0xffff) == want) {
+		c->last_route = *e;
 		return (__u32)*e & 0xffff;
+	}
 	id = route__learn(s, a, at, len);
 	if (id)
-		*e = (hash & ~0xffffULL) | id;
+		*e = c->last_route = (hash & ~0xffffULL) | id;
 	return id;
 }
 
@@ -147,8 +152,11 @@ static __always_inline struct series_val *series__get(struct wire_acct *a, struc
 	if (word >> 32 == tag) {
 		id = (__u32)word;
 	} else {
-		struct series_key key = {.cgroup = c->cgroup, .route = route, .proto = c->proto,
-					 .role = role, .status = status};
+		struct series_key key = {.cgroup = c->cgroup,
+					 .route = route,
+					 .proto = c->proto,
+					 .role = role,
+					 .status = status};
 
 		id = series__find(a, &key);
 		if (id >= SERIES_FIXED)

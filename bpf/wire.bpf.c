@@ -20,10 +20,8 @@ struct nats_io;
 struct nats_run;
 static __always_inline int nats_io__load(struct nats_io *io, struct nats_run *r, __u32 off,
 					 __u32 at, __u32 n);
-static __always_inline int nats_io__keep(struct nats_io *io, struct nats_run *r, __u32 at,
-					 __u32 n);
-static __always_inline int nats_io__kept(struct nats_io *io, struct nats_run *r, __u32 at,
-					 __u32 n);
+static __always_inline int nats_io__keep(struct nats_io *io, struct nats_run *r, __u32 at, __u32 n);
+static __always_inline int nats_io__kept(struct nats_io *io, struct nats_run *r, __u32 at, __u32 n);
 static __always_inline void nats_io__message(struct nats_io *io, struct nats_run *r);
 #define NATS_LOOP(n, fn, ctx) bpf_loop(n, fn, ctx, 0)
 
@@ -36,7 +34,7 @@ static __always_inline void nats_io__message(struct nats_io *io, struct nats_run
 
 char LICENSE[] SEC("license") = "GPL";
 
-#define AF_INET  2
+#define AF_INET	 2
 #define AF_INET6 10
 
 /* A TCP segment's place. */
@@ -262,9 +260,9 @@ static __always_inline int on_packet(struct __sk_buff *skb, __u32 dir)
 		return 1;
 	if (!segment__read(skb, &s))
 		return 1;
-	if (!c) {
-		c = dir == OUT ? conn__create(skb, sk, s.sport, s.dport) :
-				 conn__create(skb, sk, s.dport, s.sport);
+	if (!c || !c->cookie) {
+		c = dir == OUT ? conn__create(skb, sk, s.sport, s.dport)
+			       : conn__create(skb, sk, s.dport, s.sport);
 		if (!c)
 			return 1;
 	}
@@ -289,17 +287,64 @@ struct expire_ctx {
 	struct conn *conn;
 	struct flights *flights;
 	__u64 before; /* entries older than this go */
+	__u64 cookie; /* != 0: entries of this socket only */
 	__u32 reason;
 };
+
+static __always_inline void expire__one(struct expire_ctx *e, struct flight *f)
+{
+	if (*(volatile __u64 *)&f->id && f->t0 < e->before)
+		flight__expire(e->acct, e->conn, f, e->reason);
+}
 
 static long expire__slot(__u32 i, void *ctx)
 {
 	struct expire_ctx *e = ctx;
-	struct flight *f;
 
-	f = &e->flights->slot[i & (FLIGHT_SLOTS - 1)];
-	if (*(volatile __u64 *)&f->id && f->t0 < e->before)
-		flight__expire(e->acct, e->conn, f, e->reason);
+	expire__one(e, &e->flights->set[(i / FLIGHT_WAYS) & (FLIGHT_SETS - 1)]
+				.slot[i & (FLIGHT_WAYS - 1)]);
+	return 0;
+}
+
+static long expire__first(__u32 i, void *ctx)
+{
+	struct expire_ctx *e = ctx;
+
+	expire__one(e, &e->conn->first[(i / FLIGHT_WAYS) & 1].slot[i & (FLIGHT_WAYS - 1)]);
+	return 0;
+}
+
+/* Gives up what is old enough in the connection's own places. */
+static __always_inline void expire__conn(struct expire_ctx *e, struct sock *sk)
+{
+	bpf_loop(2 * FLIGHT_WAYS, expire__first, e, 0);
+	if (!e->conn->flights)
+		return;
+	e->flights = bpf_sk_storage_get(&flight_tables, sk, 0, 0);
+	if (e->flights)
+		bpf_loop(FLIGHT_SLOTS, expire__slot, e, 0);
+}
+
+static long expire__overflow(struct bpf_map *map, const void *key, void *value, void *ctx)
+{
+	struct expire_ctx *e = ctx;
+	const struct overflow_key *k = key;
+	struct overflow_val *v = value;
+	struct flight f = v->flight;
+	struct series_key sk = {.cgroup = v->cgroup,
+				.route = f.route,
+				.proto = (__u8)v->proto,
+				.role = f.role,
+				.status = STATUS_UNANSWERED};
+	__u32 id;
+
+	if (f.t0 >= e->before || (e->cookie && e->cookie != k->cookie) ||
+	    bpf_map_delete_elem(&flight_overflow, key))
+		return 0;
+	id = series__find(e->acct, &sk);
+	flight__give_up(e->acct, bpf_map_lookup_elem(&series, &id), &f,
+			e->reason == REASON_TIMEOUT && !role__asks(f.role) ? REASON_NOT_ANSWERED
+									   : e->reason);
 	return 0;
 }
 
@@ -311,34 +356,17 @@ int BPF_PROG(wire_destroy, struct sock *sk)
 	__u32 lane;
 
 	e.conn = bpf_sk_storage_get(&conns, sk, 0, 0);
-	if (!e.conn || !e.conn->flights)
-		return 0;
-	e.flights = bpf_sk_storage_get(&flight_tables, sk, 0, 0);
-	if (!e.flights)
+	if (!e.conn || e.conn->proto != PROTO_NATS)
 		return 0;
 	e.acct = lane__claim(&lane);
 	if (!e.acct)
 		return 0;
-	bpf_loop(FLIGHT_SLOTS, expire__slot, &e, 0);
+	expire__conn(&e, sk);
+	if (e.conn->overflow) {
+		e.cookie = e.conn->cookie;
+		bpf_for_each_map_elem(&flight_overflow, expire__overflow, &e, 0);
+	}
 	lane__release(e.acct);
-	return 0;
-}
-
-static long expire__overflow(struct bpf_map *map, const void *key, void *value, void *ctx)
-{
-	struct expire_ctx *e = ctx;
-	struct overflow_val *v = value;
-	struct flight f = v->flight;
-	struct series_key sk = {.cgroup = v->cgroup, .route = f.route, .proto = (__u8)v->proto,
-				.role = f.role, .status = STATUS_UNANSWERED};
-	__u32 id;
-
-	if (f.t0 >= e->before || bpf_map_delete_elem(&flight_overflow, key))
-		return 0;
-	__sync_fetch_and_add(&overflow_used, -1);
-	id = series__find(e->acct, &sk);
-	flight__give_up(e->acct, bpf_map_lookup_elem(&series, &id), &f,
-			role__asks(f.role) ? REASON_TIMEOUT : REASON_NOT_ANSWERED);
 	return 0;
 }
 
@@ -358,10 +386,9 @@ int wire_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 		bpf_for_each_map_elem(&flight_overflow, expire__overflow, &e, 0);
 	} else {
 		/* Not ctx->value: the verifier takes a map value with a variable offset only. */
-		e.flights = bpf_sk_storage_get(&flight_tables, sk, 0, 0);
 		e.conn = bpf_sk_storage_get(&conns, sk, 0, 0);
-		if (e.conn && e.flights)
-			bpf_loop(FLIGHT_SLOTS, expire__slot, &e, 0);
+		if (e.conn && e.conn->proto == PROTO_NATS)
+			expire__conn(&e, sk);
 	}
 	lane__release(e.acct);
 	return 0;
@@ -381,11 +408,12 @@ int wire_owners(struct bpf_iter__task_file *ctx)
 	sock = bpf_sock_from_file(file);
 	if (!sock || !sock->sk)
 		return 0;
-	c = bpf_sk_storage_get(&conns, sock->sk, 0, 0);
+	if (sock->sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	/* Also for sockets that no segment passed yet: their first message shows a forwarder. */
+	c = bpf_sk_storage_get(&conns, sock->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!c || c->tgid == task->tgid)
 		return 0;
-	c->tgid = task->tgid;
-	bpf_probe_read_kernel_str(c->comm, sizeof(c->comm), task->comm);
-	filter__owner(c);
+	conn__set_owner(c, task);
 	return 0;
 }

@@ -24,7 +24,8 @@
 
 struct hist {
 	__u64 sum; /* ns; may be read beside a running writer, then behind the buckets by a few */
-	__u64 min; /* ns; valid only when some bucket is not 0. 0 stands for "not set": store min+1 */
+	__u64 min; /* ns; valid only when some bucket is not 0. 0 stands for "not set": store min+1
+		    */
 	__u64 max; /* ns */
 	__u64 bucket[HIST_BUCKETS];
 };

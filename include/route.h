@@ -23,10 +23,10 @@ struct route_norm {
 	__u32 start; /* where the token began in the output */
 	__u32 len;   /* the token's length in the input */
 	__u32 digits;
-	__u32 hexes; /* a-f A-F and '-' */
+	__u32 dashes;
 	__u32 others; /* letters beyond f; bytes that are in no id count as ROUTE_NO_ID */
-	__u32 inbox; /* behind an inbox prefix: 1 + bytes written */
-	__u32 cut;   /* did not fit */
+	__u32 inbox;  /* behind an inbox prefix: 1 + bytes written */
+	__u32 cut;    /* did not fit */
 	char name[ROUTE_LEN];
 };
 
@@ -50,7 +50,7 @@ static inline int route__is_id(const struct route_norm *r)
 		return 0;
 	if (r->digits == r->len)
 		return 1;
-	if (r->len == ROUTE_NUID_LEN && r->hexes + r->others)
+	if (r->len == ROUTE_NUID_LEN && !r->dashes)
 		return 1;
 	return !r->others && r->len >= ROUTE_HEX_MIN;
 }
@@ -63,7 +63,7 @@ static inline void route__end_token(struct route_norm *r)
 		r->cut = 0;
 		route__put(r, '*');
 	}
-	r->len = r->digits = r->hexes = r->others = 0;
+	r->len = r->digits = r->dashes = r->others = 0;
 }
 
 /* Is the first token, now complete, an inbox prefix? */
@@ -94,20 +94,27 @@ static inline void route__byte(struct route_norm *r, unsigned char c)
 	r->len++;
 	if (c >= '0' && c <= '9')
 		r->digits++;
-	else if ((low >= 'a' && low <= 'f') || c == '-')
-		r->hexes++;
+	else if (c == '-')
+		r->dashes++;
 	else if (low >= 'g' && low <= 'z')
 		r->others++;
-	else
+	else if (low < 'a' || low > 'f')
 		r->others += ROUTE_NO_ID;
 	route__put(r, (char)c);
 }
 
-/* After the last byte. r->name is the route, filled with zeros. */
+/* After the last byte. r->name is the route, filled with zeros: it is a key as a whole. */
 static inline void route__end(struct route_norm *r)
 {
+	__u32 i;
+
 	if (!r->inbox)
 		route__end_token(r);
+	/* What is left of a token that became a '*'. Volatile: no memset, which BPF has not. */
+	for (i = 0; i < ROUTE_LEN; i++) {
+		if (i >= *(volatile __u32 *)&r->out)
+			*(volatile char *)&r->name[i] = 0;
+	}
 	if (r->cut)
 		r->name[ROUTE_LEN - 2] = '>';
 }

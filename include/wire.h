@@ -12,8 +12,8 @@
 #define COMM_LEN  16
 
 enum wire_proto {
-	PROTO_NEW = 0,    /* not yet recognised */
-	PROTO_OTHER = 1,  /* nothing we know: passed over */
+	PROTO_NEW = 0,	 /* not yet recognised */
+	PROTO_OTHER = 1, /* nothing we know: passed over */
 	PROTO_NATS = 2,
 	PROTO_MAX
 };
@@ -25,12 +25,12 @@ enum wire_role {
 	ROLE_BROKER = 2,     /* PUB in: the broker's answer time, service included */
 	ROLE_BROKER_OUT = 3, /* MSG out: the broker's view of the responder */
 	ROLE_SERVICE = 4,    /* MSG in: the responder's own time */
-	ROLE_ROUTE = 5,      /* RMSG/LMSG out: broker to broker, asking side */
+	ROLE_ROUTE = 5,	     /* RMSG/LMSG out: broker to broker, asking side */
 	ROLE_ROUTE_IN = 6,   /* RMSG/LMSG in: broker to broker, answering side */
 	/* Sockets of a process through which the same verb comes in and goes out (a forwarder): */
-	ROLE_RELAY = 7,         /* PUB in: the forwarder's accepted side */
-	ROLE_RELAY_OUT = 8,     /* PUB out: its connected side */
-	ROLE_RELAY_SERVICE = 9, /* MSG in: its connected side, asked by the broker */
+	ROLE_RELAY = 7,		     /* PUB in: the forwarder's accepted side */
+	ROLE_RELAY_OUT = 8,	     /* PUB out: its connected side */
+	ROLE_RELAY_SERVICE = 9,	     /* MSG in: its connected side, asked by the broker */
 	ROLE_RELAY_SERVICE_OUT = 10, /* MSG out: its accepted side, asking the responder */
 	ROLE_MAX
 };
@@ -39,9 +39,9 @@ enum wire_status {
 	STATUS_NONE = 0,
 	STATUS_OK = 1,
 	STATUS_NO_RESPONDERS = 2, /* NATS/1.0 503 */
-	STATUS_ERROR = 3,         /* another status header of 400 and above */
-	STATUS_UNANSWERED = 4,    /* timeout or connection closed: counted, no latency */
-	STATUS_PROTO_ERR = 5,     /* -ERR: counted per connection view, no latency */
+	STATUS_ERROR = 3,	  /* another status header of 400 and above */
+	STATUS_UNANSWERED = 4,	  /* timeout or connection closed: counted, no latency */
+	STATUS_PROTO_ERR = 5,	  /* -ERR: counted per connection view, no latency */
 	STATUS_MAX
 };
 
@@ -76,15 +76,15 @@ enum wire_reason {
 	REASON_BUSY = 20,    /* segments passed over: no free lane, or parsed on another CPU; their
 				bytes then count as a gap */
 	REASON_SERIES_FULL = 21, /* look-ups that ended in an "(other)" series */
-	REASON_ROUTE_FULL = 22,  /* look-ups that ended in the "(other)" route */
+	REASON_ROUTE_FULL = 22,	 /* look-ups that ended in the "(other)" route */
 	/*
 	 * A request is delivered to all who subscribed, and answered by one of them: a JetStream
 	 * publish, say, reaches core subscribers with its reply subject. So a delivery (MSG, RMSG,
 	 * LMSG) that its receiver does not answer is no failed request, unlike a PUB.
 	 */
 	REASON_NOT_ANSWERED = 23, /* unanswered: a delivery timed out */
-	REASON_LISTENER = 24,     /* one_way: delivery to a socket that never answered this route */
-	REASON_DELIVERIES = 25,   /* gauge: of in_flight, deliveries */
+	REASON_LISTENER = 24,	  /* one_way: delivery to a socket that never answered this route */
+	REASON_DELIVERIES = 25,	  /* gauge: of in_flight, deliveries */
 	REASON_MAX = 32
 };
 
@@ -95,10 +95,10 @@ enum wire_reason {
  */
 struct wire_acct {
 	__u64 gen;
-	__u64 seen;       /* messages that could open an exchange */
+	__u64 seen; /* messages that could open an exchange */
 	__u64 matched;
 	__u64 one_way;
-	__s64 in_flight;  /* opened minus closed by this lane; the sum over lanes is the gauge */
+	__s64 in_flight; /* opened minus closed by this lane; the sum over lanes is the gauge */
 	__u64 unanswered;
 	__u64 dropped;
 	__u64 orphans;
@@ -106,10 +106,10 @@ struct wire_acct {
 	__u64 bytes_framed;
 	__u64 bytes_unparsed;
 	__u64 packets;
-	__u64 messages;       /* every frame, PING and +OK included */
+	__u64 messages; /* every frame, PING and +OK included */
 	__u64 exemplars;
 	__u64 exemplars_lost; /* ring full */
-	__u64 conns;          /* connections recognised */
+	__u64 conns;	      /* connections recognised */
 	__u64 reason[REASON_MAX];
 	__u64 pad[16];
 };
@@ -140,7 +140,7 @@ struct series_val {
  * The first series are where exchanges go once max_series is reached: one for each role and status,
  * route "(other)", cgroup 0, so that even there views are not pooled.
  */
-#define SERIES_FIXED          (ROLE_MAX * STATUS_MAX)
+#define SERIES_FIXED	       (ROLE_MAX * STATUS_MAX)
 #define SERIES_OTHER(role, st) ((__u32)(role)*STATUS_MAX + (__u32)(st))
 
 struct route_key {

@@ -14,7 +14,7 @@ enum exit_code {
 	EXIT_UNDECIDED = 4, /* INCONCLUSIVE, NO DATA or INVALID, and none failed */
 };
 
-extern bool log_quiet;   /* -q: no progress */
+extern bool log_quiet;	 /* -q: no progress */
 extern bool log_verbose; /* -v: libbpf's messages and ours */
 
 /* "hopscope: ..." on stderr. Returns `err` (a negative errno), so that a caller can return it. */

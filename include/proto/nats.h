@@ -26,13 +26,13 @@
 #endif
 #define NATS_INLINE static inline __attribute__((always_inline, unused))
 
-#define NATS_LINE_MAX    4096          /* nats-server's default max_control_line */
-#define NATS_PAYLOAD_MAX (64u << 20)   /* nats-server's upper bound for max_payload */
-#define NATS_STATUS_LEN  12            /* "NATS/1.0 503" */
-#define NATS_WIN_PAD     8             /* readable bytes in front of the first one */
-#define NATS_WIN_MASK    8191u
-#define NATS_WIN_SIZE    (NATS_WIN_MASK + 1 + 64)
-#define NATS_TOKENS      32
+#define NATS_LINE_MAX	 4096	     /* nats-server's default max_control_line */
+#define NATS_PAYLOAD_MAX (64u << 20) /* nats-server's upper bound for max_payload */
+#define NATS_STATUS_LEN	 12	     /* "NATS/1.0 503" */
+#define NATS_WIN_PAD	 8	     /* readable bytes in front of the first one */
+#define NATS_WIN_MASK	 8191u
+#define NATS_WIN_SIZE	 (NATS_WIN_MASK + 1 + 64)
+#define NATS_TOKENS	 32
 
 enum nats_verb {
 	NATS_NONE = 0,
@@ -50,8 +50,8 @@ enum nats_verb {
 	NATS_PONG = 12,
 	NATS_PLUS_OK = 13,
 	NATS_MINUS_ERR = 14,
-	NATS_RSUB = 15,  /* RS+ RS- : routes and gateways */
-	NATS_LSUB = 16,  /* LS+ LS- : leaf nodes */
+	NATS_RSUB = 15,	   /* RS+ RS- : routes and gateways */
+	NATS_LSUB = 16,	   /* LS+ LS- : leaf nodes */
 	NATS_ACCOUNT = 17, /* A+ A- : routes and gateways */
 	NATS_VERB_MAX
 };
@@ -91,9 +91,9 @@ struct nats_unit {
 	__u32 subject_len;
 	__u32 reply;
 	__u32 reply_len; /* 0: none */
-	__u16 status;    /* of a header block "NATS/1.0 NNN", else 0 */
+	__u16 status;	 /* of a header block "NATS/1.0 NNN", else 0 */
 	__u8 verb;
-	__u8 kind; /* what this verb says of the connection, or unknown */
+	__u8 kind;	/* what this verb says of the connection, or unknown */
 	__u8 ambiguous; /* HMSG on a connection of unknown kind: sizes are sure, names are not */
 	__u8 pad[3];
 	/* scanner */
@@ -237,7 +237,7 @@ NATS_INLINE void nats__scan(const __u8 *win, struct nats_unit *u)
 }
 
 /* Constants for comparison of up to 8 lower-cased bytes as one number (little-endian machines). */
-#define NATS_W2(a, b)       ((__u64)(a) | (__u64)(b) << 8)
+#define NATS_W2(a, b)	    ((__u64)(a) | (__u64)(b) << 8)
 #define NATS_W3(a, b, c)    (NATS_W2(a, b) | (__u64)(c) << 16)
 #define NATS_W4(a, b, c, d) (NATS_W3(a, b, c) | (__u64)(d) << 24)
 
@@ -442,9 +442,7 @@ NATS_INLINE int nats__arguments(const __u8 *win, struct nats_unit *u, __u8 kind,
 		if (args == 3)
 			nats__set_reply(u, 3);
 		return args == 2 || args == 3;
-	case NATS_RMSG:
-		u->kind = NATS_KIND_ROUTE;
-		return nats__from_route(win, u, 1, args);
+	case NATS_RMSG: u->kind = NATS_KIND_ROUTE; return nats__from_route(win, u, 1, args);
 	case NATS_LMSG:
 		u->kind = sizes == 2 ? NATS_KIND_ROUTE : NATS_KIND_LEAF;
 		if (sizes == 2)
@@ -454,13 +452,15 @@ NATS_INLINE int nats__arguments(const __u8 *win, struct nats_unit *u, __u8 kind,
 	return nats__hmsg(win, u, kind, args);
 }
 
+/* The first bytes of every header block. */
+#define NATS_HEADER_BLOCK (NATS_W4('N', 'A', 'T', 'S') | NATS_W4('/', '1', '.', '0') << 32)
+
 /* "NATS/1.0 NNN" at `at`: NNN, else 0. */
 NATS_INLINE __u16 nats__status(const __u8 *win, __u32 at)
 {
 	__u32 a, b, c;
 
-	if (nats__load64(win, at) != (NATS_W4('N', 'A', 'T', 'S') | NATS_W4('/', '1', '.', '0') << 32) ||
-	    nats__byte(win, at + 8) != ' ')
+	if (nats__load64(win, at) != NATS_HEADER_BLOCK || nats__byte(win, at + 8) != ' ')
 		return 0;
 	a = (__u32)nats__byte(win, at + 9) - '0';
 	b = (__u32)nats__byte(win, at + 10) - '0';
@@ -495,12 +495,10 @@ NATS_INLINE int nats__message(const __u8 *win, struct nats_unit *u, __u8 kind)
 	return NATS_OK;
 }
 
-/* What another verb says of the connection. */
+/* What another verb says of the connection. SUB says nothing: it is a word that stands in logs. */
 NATS_INLINE __u8 nats__kind_of(__u8 verb)
 {
 	switch (verb) {
-	case NATS_SUB:
-	case NATS_UNSUB: return NATS_KIND_CLIENT;
 	case NATS_RSUB: return NATS_KIND_ROUTE;
 	case NATS_LSUB: return NATS_KIND_LEAF;
 	}
@@ -529,8 +527,8 @@ NATS_GLOBAL int nats__unit(const struct nats_window *window, struct nats_unit *u
 	u->ambiguous = 0;
 	u->verb = nats__verb_at(head, have);
 	if (u->verb == NATS_NONE)
-		return have >= 8 || nats__blanks(head) << (8 * (7 - have)) << 8 ? NATS_BAD :
-										   NATS_MORE;
+		return have >= 8 || nats__blanks(head) << (8 * (7 - have)) << 8 ? NATS_BAD
+										: NATS_MORE;
 	u->kind = nats__kind_of(u->verb);
 	nats__scan(win, u);
 	if (!NATS_GET(u->stop)) {

@@ -8,40 +8,48 @@
  *   struct nats_io                 whatever the hooks need
  *   int nats_io__load(struct nats_io *, struct nats_run *, __u32 off, __u32 at, __u32 n)
  *                                  payload bytes [off, off+n) to window position `at`; 0 or < 0
- *   int nats_io__keep(io, run, __u32 at, __u32 n)     keeps n window bytes of a split unit; 0 or < 0
- *   int nats_io__kept(io, run, __u32 at, __u32 n)     gives them back to window position `at`
- *   void nats_io__message(io, run)                    run->unit is a message that was certainly read
+ *   int nats_io__keep(io, run, __u32 at, __u32 n)     keeps n window bytes of a split unit; 0 or <
+ * 0 int nats_io__kept(io, run, __u32 at, __u32 n)     gives them back to window position `at` void
+ * nats_io__message(io, run)                    run->unit is a message that was certainly read
  *   NATS_LOOP(n, fn, ctx)          calls fn(i, ctx) up to n times, until it returns 1
  *
- * Certainty. A direction is SYNCED when its place is known. After an attach in mid-stream, a gap
- * or bad input it is LOST; a unit that parses at the start of a segment and whose frame ends at the
- * segment's end or in front of another verb makes it SYNCED at once; a unit anywhere else makes it
- * TRYING, and SYNCED after NATS_CHAIN frames in a row without a fault. Messages are handed over in
- * SYNCED only; bytes passed over otherwise are counted as unparsed.
+ * Certainty. A direction is SYNCED when its place is known. After an attach in mid-stream, a gap or
+ * bad input it is LOST; a unit that parses makes it TRYING. What proves the place: INFO or CONNECT
+ * with JSON at the start of a segment; a message there, once its frame has ended as it must;
+ * NATS_CHAIN such frames in a row elsewhere; or lines alone, from the start of a segment to its
+ * end.
+ *
+ * Messages are handed over in SYNCED only. A message that is itself the proof is handed over when
+ * its whole frame is in the segment and its names cannot be the rest of another line's: a segment
+ * may begin inside a control line whose rest is a good one, of the right size and with wrong names
+ * ("HPUB a 12 20", "MSG x.pub 1 20"). There a size or a sid stands where a subject should, so such
+ * names must not begin with a digit, and a sid must. What remains is a segment that begins exactly
+ * at the "pub" that ends the subject of a request; such a message would be seen under its reply's
+ * name, once. Bytes passed over till the place is certain are counted as unparsed.
  */
 #ifndef HOPSCOPE_PROTO_NATS_STREAM_H
 #define HOPSCOPE_PROTO_NATS_STREAM_H
 
 #include "nats.h"
 
-#define NATS_CHAIN     4
-#define NATS_WIN_LOAD  512                               /* bytes read at a time */
+#define NATS_CHAIN     4   /* message frames that prove a place */
+#define NATS_WIN_LOAD  512 /* bytes read at a time */
 #define NATS_UNIT_MAX  (NATS_LINE_MAX + 2 + NATS_STATUS_LEN)
-#define NATS_LINE_SKIP (1u << 20)                        /* longest INFO or CONNECT */
-#define NATS_STEPS     65536                             /* units and reads in a segment */
+#define NATS_LINE_SKIP (1u << 20) /* longest INFO or CONNECT */
+#define NATS_STEPS     65536	  /* units and reads in a segment */
 
 enum nats_sync { NATS_LOST = 0, NATS_TRYING = 1, NATS_SYNCED = 2 };
 
 /* What is remembered of a direction between segments. Zero is a direction never seen. */
 struct nats_dir {
-	__u32 skip;   /* payload bytes yet to pass */
-	__u32 line;   /* != 0: inside a line that nobody reads, so many bytes allowed yet */
-	__u16 kept;   /* bytes of a split unit, kept by nats_io__keep() */
-	__u8 sync;    /* enum nats_sync */
-	__u8 trailer; /* bytes of the payload's CR LF yet to pass */
-	__u8 chain;   /* good frames in a row while TRYING */
+	__u32 skip;    /* payload bytes yet to pass */
+	__u32 line;    /* != 0: inside a line that nobody reads, so many bytes allowed yet */
+	__u16 kept;    /* bytes of a split unit, kept by nats_io__keep() */
+	__u8 sync;     /* enum nats_sync */
+	__u8 trailer;  /* bytes of the payload's CR LF yet to pass */
+	__u8 chain;    /* frames in a row while TRYING that prove something */
 	__u8 at_start; /* TRYING began at the start of a segment */
-	__u8 kind;    /* enum nats_kind as far as this direction tells */
+	__u8 kind;     /* enum nats_kind as far as this direction tells */
 	__u8 pad;
 };
 
@@ -49,19 +57,19 @@ _Static_assert(sizeof(struct nats_dir) == 16, "kept per socket");
 
 /* One segment's work. Lives in memory the caller owns, too large for a BPF stack. */
 struct nats_run {
-	__u32 len;    /* payload bytes of the segment */
-	__u32 next;   /* offset of the first byte behind the window */
-	__u32 pos;    /* window position of the next unread byte */
-	__u32 end;    /* window position behind the last valid byte */
-	__u32 kept;   /* of them, bytes from earlier segments not yet accounted for again */
-	__u32 strict; /* != 0: connection not yet recognised, weak verbs prove nothing */
-	__s64 framed; /* result: bytes that belong to frames read */
-	__s64 resync; /* result: bytes passed over looking for a boundary */
-	__s64 bad;    /* result: bytes that are not the protocol */
+	__u32 len;     /* payload bytes of the segment */
+	__u32 next;    /* offset of the first byte behind the window */
+	__u32 pos;     /* window position of the next unread byte */
+	__u32 end;     /* window position behind the last valid byte */
+	__u32 kept;    /* of them, bytes from earlier segments not yet accounted for again */
+	__u32 strict;  /* != 0: connection not yet recognised, weak verbs prove nothing */
+	__s64 framed;  /* result: bytes that belong to frames read */
+	__s64 resync;  /* result: bytes passed over looking for a boundary */
+	__s64 bad;     /* result: bytes that are not the protocol */
 	__s64 refused; /* result: bytes that could not be read or kept */
-	__u32 frames; /* result: units read while SYNCED */
+	__u32 frames;  /* result: units read while SYNCED */
 	__u32 desyncs; /* result: times the place was lost */
-	__u64 now;    /* for the message hook */
+	__u64 now;     /* for the message hook */
 	struct nats_unit unit;
 	__u8 win[NATS_WIN_SIZE];
 };
@@ -157,13 +165,15 @@ NATS_INLINE void nats_feed__skip(struct nats_run *r, struct nats_dir *d)
 	d->skip = skip;
 }
 
-/* A frame or line ended without a fault. */
-NATS_INLINE void nats_feed__good(struct nats_run *r, struct nats_dir *d)
+/* A frame or line ended without a fault. `proof`: hardly any other text looks like it. */
+NATS_INLINE void nats_feed__good(struct nats_run *r, struct nats_dir *d, int proof)
 {
 	if (d->sync != NATS_TRYING)
 		return;
-	d->chain++;
-	if (d->chain >= NATS_CHAIN || (d->at_start && r->pos == r->end && r->next == r->len))
+	if (proof)
+		d->chain++;
+	if (d->chain >= (d->at_start ? 1 : NATS_CHAIN) ||
+	    (d->at_start && !r->strict && r->pos == r->end && r->next == r->len))
 		d->sync = NATS_SYNCED;
 }
 
@@ -182,7 +192,7 @@ NATS_INLINE int nats_feed__trailer(struct nats_run *r, struct nats_dir *d)
 		goto bad;
 	d->trailer = 0;
 	nats_feed__take(r, d, 1);
-	nats_feed__good(r, d);
+	nats_feed__good(r, d, 1);
 	return r->pos == r->end;
 bad:
 	nats_feed__lose(r, d);
@@ -219,7 +229,7 @@ NATS_INLINE void nats_feed__line(struct nats_run *r, struct nats_dir *d)
 	nats_feed__take(r, d, n);
 	if (found) {
 		d->line = 0;
-		nats_feed__good(r, d);
+		nats_feed__good(r, d, 0);
 	} else if (n >= d->line) {
 		nats_feed__lose(r, d);
 	} else {
@@ -230,9 +240,16 @@ NATS_INLINE void nats_feed__line(struct nats_run *r, struct nats_dir *d)
 /* LOST and no unit here: on to behind the next LF. */
 NATS_INLINE void nats_feed__hunt(struct nats_run *r, const struct nats_dir *d)
 {
+	__u32 n = r->end - r->pos;
 	int found;
 
-	nats_feed__take(r, d, nats_feed__to_lf(r, &found) - r->pos);
+	/* Not again through what the scanner has seen: every "PUB " in a long text would cost 4 KB.
+	 */
+	if (r->unit.verb == NATS_NONE || r->unit.stop)
+		n = nats_feed__to_lf(r, &found) - r->pos;
+	else if (n > NATS_LINE_MAX)
+		n = NATS_LINE_MAX;
+	nats_feed__take(r, d, n);
 }
 
 /* Verbs that do not prove NATS: other protocols say "PING", "+OK" and "-ERR" too. */
@@ -240,92 +257,102 @@ NATS_INLINE int nats_feed__weak(const struct nats_run *r)
 {
 	const struct nats_unit *u = &r->unit;
 
+	__u32 json = u->begin + (u->verb == NATS_INFO ? 5 : 8);
+
 	if (u->verb == NATS_INFO || u->verb == NATS_CONNECT)
-		return nats__byte(r->win, u->begin + (u->verb == NATS_INFO ? 5 : 8)) != '{';
+		return json >= u->end || nats__byte(r->win, json) != '{';
 	return !NATS_IS_MESSAGE(u->verb);
 }
 
-/* Does the frame that starts at pos, at the start of the segment, end where one must end? */
+NATS_INLINE int nats_feed__digit(const struct nats_run *r, __u32 at)
+{
+	return (__u8)(nats__byte(r->win, at) - '0') <= 9;
+}
+
+/* A message at the start of a segment: are its names its own? See "Certainty". */
+NATS_INLINE int nats_feed__own_names(const struct nats_run *r)
+{
+	const struct nats_unit *u = &r->unit;
+	__u32 payload = u->begin + u->len;
+
+	if (u->ambiguous || nats_feed__digit(r, u->subject) ||
+	    (u->reply_len && nats_feed__digit(r, u->reply)))
+		return 0;
+	/* A header block behind a verb without headers: the line's first letter is missing. */
+	if (!u->header && u->payload >= 8 &&
+	    (payload + 8 > u->end || nats__load64(r->win, payload) == NATS_HEADER_BLOCK))
+		return 0;
+	return u->verb != NATS_MSG || nats__number(r->win, u, 2) >= 0;
+}
+
+/* Does its frame end in the segment, at the segment's end or in front of another verb? */
 NATS_INLINE int nats_feed__ends_well(struct nats_feed *f)
 {
 	struct nats_run *r = f->run;
-	__u32 end = r->unit.len, n, at = NATS_WIN_MASK - 63;
+	__u32 begin = r->next - (r->end - r->pos);
+	__u32 end = begin + r->unit.len + r->unit.payload + 2, n;
+	__u32 at = NATS_WIN_MASK - 63; /* the window's far end is free: a line is shorter */
 
-	if (NATS_IS_MESSAGE(r->unit.verb))
-		end += r->unit.payload + 2;
-	if (end > r->len)
+	if (begin > r->len || end > r->len)
 		return 0;
 	n = r->len - (end - 2);
 	if (n > 10)
 		n = 10;
-	/* The window's far end is free: a line is shorter. */
 	if (n < 2 || n > 10 || nats_io__load(f->io, r, end - 2, at, n))
 		return 0;
-	if (nats__byte(r->win, at + 1) != '\n')
-		return 0;
-	if (NATS_IS_MESSAGE(r->unit.verb) && nats__byte(r->win, at) != '\r')
+	if (nats__byte(r->win, at) != '\r' || nats__byte(r->win, at + 1) != '\n')
 		return 0;
 	return n == 2 || nats__verb_at(nats__load64(r->win, at + 2), n - 2) != NATS_NONE;
 }
 
-/* A unit parsed while LOST: is this the place? 1: go on with it. */
-NATS_INLINE int nats_feed__found(struct nats_feed *f)
+/*
+ * A unit that parsed while the place is not certain: from here on it is tried, and certain at once
+ * where this unit proves it. Lines that other protocols have, too, may stand in front of a message
+ * that does ("SUB _INBOX.x.* 1", "PING"); alone they prove nothing of a connection not recognised.
+ */
+NATS_INLINE void nats_feed__try(struct nats_feed *f)
 {
 	struct nats_run *r = f->run;
 	struct nats_dir *d = f->dir;
 
-	if (r->strict && nats_feed__weak(r))
-		return 0;
-	d->at_start = r->next - (r->end - r->pos) == 0;
-	d->chain = 0;
-	d->sync = d->at_start && nats_feed__ends_well(f) ? NATS_SYNCED : NATS_TRYING;
-	return 1;
+	if (d->sync == NATS_LOST) {
+		d->at_start = r->next - (r->end - r->pos) == 0;
+		d->chain = 0;
+		d->sync = NATS_TRYING;
+	}
+	if (!d->at_start || d->chain)
+		return;
+	if (NATS_IS_MESSAGE(r->unit.verb) ? nats_feed__own_names(r) && nats_feed__ends_well(f)
+					  : !nats_feed__weak(r))
+		d->sync = NATS_SYNCED;
 }
 
-/* A whole unit. */
+/* A whole unit, or the beginning of INFO or the like (unit.len 0). */
 NATS_INLINE void nats_feed__accept(struct nats_feed *f)
 {
 	struct nats_run *r = f->run;
 	struct nats_dir *d = f->dir;
 
-	if (d->sync == NATS_LOST && !nats_feed__found(f)) {
-		nats_feed__hunt(r, d);
-		return;
-	}
-	/* The second good unit in a row that began at the start of a segment. */
-	if (d->sync == NATS_TRYING && d->at_start && d->chain)
-		d->sync = NATS_SYNCED;
-	if (r->unit.kind)
-		d->kind = r->unit.kind;
+	if (d->sync != NATS_SYNCED)
+		nats_feed__try(f);
 	if (d->sync == NATS_SYNCED) {
+		if (r->unit.kind)
+			d->kind = r->unit.kind;
 		r->frames++;
 		nats_io__message(f->io, r);
+	}
+	if (!r->unit.len) { /* on to the LF, nothing of it is needed */
+		d->line = NATS_LINE_SKIP;
+		nats_feed__line(r, d);
+		return;
 	}
 	nats_feed__take(r, d, r->unit.len);
 	if (NATS_IS_MESSAGE(r->unit.verb)) {
 		d->skip = r->unit.payload;
 		d->trailer = 2;
 	} else {
-		nats_feed__good(r, d);
+		nats_feed__good(r, d, !nats_feed__weak(r));
 	}
-}
-
-/* INFO or the like without its end: on to the LF, nothing of it is needed. */
-NATS_INLINE void nats_feed__accept_line(struct nats_feed *f)
-{
-	struct nats_run *r = f->run;
-	struct nats_dir *d = f->dir;
-
-	if (d->sync == NATS_LOST && !nats_feed__found(f)) {
-		nats_feed__hunt(r, d);
-		return;
-	}
-	if (r->unit.kind)
-		d->kind = r->unit.kind;
-	if (d->sync == NATS_SYNCED)
-		r->frames++;
-	d->line = NATS_LINE_SKIP;
-	nats_feed__line(r, d);
 }
 
 /* The window ends inside the unit. 1: stop, the segment is used up. */
@@ -342,7 +369,9 @@ NATS_INLINE int nats_feed__more(struct nats_feed *f)
 		nats_feed__hunt(r, d);
 		return 0;
 	}
-	if (r->next < r->len)
+	/* Behind a line of the full length: to the window's start, so that all of it can be kept.
+	 */
+	if (r->next < r->len || r->pos > NATS_WIN_MASK - NATS_UNIT_MAX)
 		return !nats_feed__fill(f);
 	if (nats_io__keep(f->io, r, r->pos, n)) {
 		r->refused += n - r->kept;
@@ -402,12 +431,14 @@ NATS_INLINE int nats_feed__step(struct nats_feed *f)
 	}
 	r->unit.begin = r->pos;
 	r->unit.end = r->end;
-	switch (nats__unit((const struct nats_window *)r->win, &r->unit, d->kind)) {
+	/* A kind learned before the place was lost may have been learned from what was no unit. */
+	switch (nats__unit((const struct nats_window *)r->win, &r->unit,
+			   d->sync == NATS_SYNCED ? d->kind : NATS_KIND_UNKNOWN)) {
 	case NATS_OK:
 		if (!nats_feed__frame(f))
 			nats_feed__accept(f);
 		return r->pos == r->end && r->next == r->len;
-	case NATS_LINE: nats_feed__accept_line(f); return 0;
+	case NATS_LINE: nats_feed__accept(f); return 0;
 	case NATS_MORE: return nats_feed__more(f);
 	}
 	if (d->sync == NATS_LOST) {
@@ -448,7 +479,7 @@ NATS_INLINE int nats_feed__whole(struct nats_feed *f)
 	if (len <= NATS_WIN_LOAD) {
 		at += len - 2;
 	} else {
-		at = NATS_WIN_MASK - 63; /* see nats_feed__ends_well() */
+		at = NATS_WIN_MASK - 63; /* the window's far end is free: a line is shorter */
 		if (nats_io__load(f->io, r, len - 2, at, 2))
 			return 0;
 	}
@@ -482,6 +513,10 @@ NATS_INLINE void nats_feed(struct nats_feed *f, __u32 len)
 	if (kept) {
 		d->kept = 0;
 		if (kept > NATS_UNIT_MAX || nats_io__kept(f->io, r, NATS_WIN_PAD, kept)) {
+			if (d->sync == NATS_SYNCED) { /* booked as framed, and not read */
+				r->framed -= kept;
+				r->refused += kept;
+			}
 			nats_feed__lose(r, d);
 		} else {
 			r->end += kept;
@@ -502,7 +537,7 @@ NATS_INLINE void nats_feed(struct nats_feed *f, __u32 len)
 /* Bytes of this direction were missed: the place is lost unless all of them were payload. */
 NATS_INLINE int nats_dir__gap(struct nats_dir *d, __u32 missed)
 {
-	if (d->skip > missed) {
+	if (d->skip >= missed) {
 		d->skip -= missed;
 		return 0;
 	}

@@ -2,8 +2,8 @@
 /*
  * One run of `hopscope bench`: what it was asked for, what it started, what it measured.
  *
- *	bench__run()  preconditions -> stack and workers (setup.c) -> phases (rounds.c, rpc.c,
- *	              events.c, services.c, cost.c) -> verdicts (judge.c) -> session (session.c)
+ *	bench__run()  preconditions -> stack and workers (setup.c) -> phases (phase.c, rpc.c,
+ *	              events.c, memory.c, cost.c) -> verdicts (judge.c) -> session (session.c)
  *	              -> files (outdir.c). Whatever happens, teardown (setup.c).
  */
 #ifndef HOPSCOPE_BENCH_BENCH_H
@@ -29,6 +29,7 @@
 #include "stack/stack.h"
 
 #define MAX_SERVICES	50
+#define MAX_CONTAINERS	(MAX_SERVICES + 2 * NATS_MAX_NODES + 1)
 #define MAX_TARGETS	64
 #define MAX_DIFFERENCES 16
 
@@ -69,6 +70,12 @@ struct service {
 	char name[32];
 	struct remote remote;
 	struct cgroup cgroup;
+};
+
+/* A cgroup of the run and what it held when the load had ended. */
+struct container {
+	const char *name;
+	const struct cgroup *cgroup;
 	struct cgroup_memory memory;
 	bool measured;
 };
@@ -105,6 +112,8 @@ struct bench {
 
 	struct phase *phases[8];
 	size_t n_phases;
+	struct container containers[MAX_CONTAINERS]; /* the services first, in order */
+	size_t n_containers;
 	bool services_measured;
 	/* Of the run's cgroup before and with services; NaN: not counted by the kernel. */
 	double baseline_bytes, total_bytes;
@@ -143,10 +152,10 @@ int bench__run_events(struct bench *b);
 int bench__measure_cost(struct bench *b);
 int bench__run_ab(struct bench *b);
 
-/* Memory: of the run before and with its services, and of each service. */
+/* Memory: of the run before and with its services, and of each of its cgroups. */
 void bench__measure_baseline(struct bench *b);
 void bench__measure_total(struct bench *b);
-void bench__measure_services(struct bench *b);
+void bench__measure_containers(struct bench *b);
 struct estimate bench__memory_per_service(const struct bench *b);
 
 /* Fills in differences and targets from the phases. */

@@ -119,9 +119,9 @@ struct estimate bench__memory_per_service(const struct bench *b)
 	struct estimate e;
 	size_t i, n = 0;
 
-	for (i = 0; i < b->n_services; i++)
-		if (b->services[i].measured)
-			v[n++] = (double)b->services[i].memory.current_bytes;
+	for (i = 0; i < b->n_services && i < b->n_containers; i++)
+		if (b->containers[i].measured)
+			v[n++] = (double)b->containers[i].memory.current_bytes;
 	e = n ? estimate__mean(v, n) : estimate__none();
 	if (e.lo < 0)
 		e.lo = 0; /* no memory is less than none */
@@ -138,9 +138,9 @@ static void judge_memory(struct bench *b, const struct scenario_target *t)
 		return;
 	target__judge(target, &e);
 	for (i = 0; i < b->n_services && e.n; i++)
-		if (!b->services[i].measured)
+		if (!b->containers[i].measured)
 			target__invalidate(target, "%s was not measured: it had ended",
-					   b->services[i].name);
+					   b->containers[i].name);
 }
 
 static bool speaks_of(const struct scenario_target *t, enum phase_kind kind, enum path path,

@@ -113,6 +113,10 @@ static int rpc_round(struct bench *b, struct phase *p, uint64_t calls)
 	answered(answer, &least, &most);
 	kernel__end(b, p, &k, "rpc.", least, most);
 	err = take_answer(p, answer);
+	if (!err)
+		log_debug("%s: round %u: %.0f calls/s, p50 %.0f us, p99 %.0f us", p->name,
+			  p->rounds + 1, p->rate[p->rounds], p->p50[p->rounds] / 1e3,
+			  p->p99[p->rounds] / 1e3);
 	if (!err && json_is_true(json_object_get(answer, "aborted")))
 		err = log_fail(-ETIMEDOUT, "%s: a round of %llu calls did not end within %.0f s",
 			       p->name, (unsigned long long)calls, limit_s);

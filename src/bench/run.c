@@ -59,24 +59,6 @@ static int64_t clock_offset(struct timespec *realtime)
 	       (int64_t)clock__now();
 }
 
-static int run_phases(struct bench *b)
-{
-	int err = 0;
-
-	if (!b->opts->ab_only) {
-		err = bench__run_rpc(b);
-		if (!err && b->scenario->has_events)
-			err = bench__run_events(b);
-		/* What the services hold is worth knowing after a run that was cut short, too. */
-		bench__measure_services(b);
-	}
-	if (!err)
-		err = bench__measure_cost(b);
-	if (!err && (b->opts->ab || b->opts->ab_only))
-		err = bench__run_ab(b);
-	return err;
-}
-
 /* The whole run as the probe saw it, read when the load has stopped. */
 static void read_last(struct bench *b)
 {
@@ -95,6 +77,31 @@ static void read_last(struct bench *b)
 			return;
 		}
 	}
+}
+
+static int run_phases(struct bench *b)
+{
+	bool ab = b->opts->ab || b->opts->ab_only;
+	int err = 0;
+
+	if (!b->opts->ab_only) {
+		err = bench__run_rpc(b);
+		if (!err && b->scenario->has_events)
+			err = bench__run_events(b);
+		/* What the services hold is worth knowing after a run that was cut short, too. */
+		bench__measure_containers(b);
+	}
+	if (!err)
+		err = bench__measure_cost(b);
+	bench__compare(b);
+	/* Before the probe comes and goes: each time it meets connections in the middle. */
+	if (!b->opts->ab_only)
+		read_last(b);
+	if (!err && ab)
+		err = bench__run_ab(b);
+	if (b->opts->ab_only)
+		read_last(b);
+	return err;
 }
 
 static int measure(struct bench *b)
@@ -119,7 +126,6 @@ static int measure(struct bench *b)
 	err = run_phases(b);
 	if (err == -EINTR)
 		bench__incomplete(b, "a signal (%s) ended it", strsignal(b->watch.signal));
-	read_last(b);
 	b->ended_ns = clock__now();
 	b->clock_step_ns = clock_offset(&end) - offset;
 	log_info("[%5.1f s] stopping", (double)(b->ended_ns - b->started_ns) / 1e9);
@@ -165,7 +171,6 @@ static int run(struct bench *b)
 		return EXIT_USAGE;
 	if (bench__precheck(b) || measure(b))
 		return EXIT_RUNTIME;
-	bench__compare(b);
 	bench__judge(b);
 	if (report(b))
 		return EXIT_RUNTIME;

@@ -98,16 +98,38 @@ static json_t *phase_object(const struct bench *b, const struct phase *p)
 	return NULL;
 }
 
-static json_t *service_object(const struct bench *b, const struct service *s)
+static json_t *bytes(const struct container *c, uint64_t n)
 {
-	const char *cgroup = s->cgroup.v1[0] ? s->cgroup.v1 : s->cgroup.v2;
+	return c->measured ? count(n) : json_null();
+}
 
-	(void)b;
-	return json_pack("{s:o,s:o,s:o,s:o,s:o}", "name", session__text(s->name), "cgroup",
-			 session__text(cgroup), "current_bytes",
-			 s->measured ? count(s->memory.current_bytes) : json_null(), "anon_bytes",
-			 s->measured ? count(s->memory.anon_bytes) : json_null(), "file_bytes",
-			 s->measured ? count(s->memory.file_bytes) : json_null());
+static json_t *service_object(const struct container *c)
+{
+	/* The hierarchy that counts memory. */
+	const char *cgroup = c->cgroup->v1[0] ? c->cgroup->v1 : c->cgroup->v2;
+
+	return json_pack("{s:o,s:o,s:o,s:o,s:o}", "name", session__text(c->name), "cgroup",
+			 session__text(cgroup), "current_bytes", bytes(c, c->memory.current_bytes),
+			 "anon_bytes", bytes(c, c->memory.anon_bytes), "file_bytes",
+			 bytes(c, c->memory.file_bytes));
+}
+
+static json_t *containers(const struct bench *b)
+{
+	json_t *list = json_array();
+	size_t i;
+
+	for (i = 0; i < b->n_containers; i++) {
+		const struct container *c = &b->containers[i];
+
+		json_array_append_new(list,
+				      json_pack("{s:o,s:o,s:o,s:o,s:o}", "id", count(c->cgroup->id),
+						"name", session__text(c->name), "current",
+						bytes(c, c->memory.current_bytes), "anon",
+						bytes(c, c->memory.anon_bytes), "file",
+						bytes(c, c->memory.file_bytes)));
+	}
+	return list;
 }
 
 static json_t *services_phase(const struct bench *b)
@@ -116,8 +138,8 @@ static json_t *services_phase(const struct bench *b)
 	json_t *list = json_array();
 	size_t i;
 
-	for (i = 0; i < b->n_services; i++)
-		json_array_append_new(list, service_object(b, &b->services[i]));
+	for (i = 0; i < b->n_services && i < b->n_containers; i++)
+		json_array_append_new(list, service_object(&b->containers[i]));
 	return json_pack("{s:s,s:s,s:{s:o,s:o,s:o,s:o}}", "name", "services", "kind", "services",
 			 "memory", "baseline_bytes", session__number(b->baseline_bytes),
 			 "total_bytes", session__number(b->total_bytes), "services", list,
@@ -203,6 +225,7 @@ json_t *bench__session(const struct bench *b)
 	set(o, "series", b->has_last ? session__series(&b->last, true) : json_array(), &failed);
 	set(o, "accounting", b->has_last ? session__accounting(&b->last) : json_null(), &failed);
 	set(o, "overhead", overhead(b), &failed);
+	set(o, "containers", containers(b), &failed);
 	set(o, "targets", session__targets(b->targets, b->n_targets), &failed);
 	if (!failed)
 		return o;

@@ -4,10 +4,11 @@
 #define HOPSCOPE_CMD_H
 
 /* X(name, arguments, one line of help) */
-#define COMMANDS(X)                                                                        \
-	X(doctor, "", "what this kernel and these privileges allow, and what to do about the rest") \
-	X(trace, "[filters]", "live latency by route")                                              \
-	X(bench, "SCENARIO.yaml", "start the stack, drive the load, measure, judge, report")        \
+#define COMMANDS(X)                                                                          \
+	X(doctor, "",                                                                        \
+	  "what this kernel and these privileges allow, and what to do about the rest")      \
+	X(trace, "[filters]", "live latency by route")                                       \
+	X(bench, "SCENARIO.yaml", "start the stack, drive the load, measure, judge, report") \
 	X(report, "SESSION", "render a recorded session again")
 
 /* argv[0] is the command's name. Returns an enum exit_code. */
@@ -15,7 +16,8 @@
 COMMANDS(COMMAND_DECLARE)
 #undef COMMAND_DECLARE
 
-/* A load worker, started by bench as `hopscope __worker ROLE`; not for users (src/load/worker.h). */
+/* A load worker, started by bench as `hopscope __worker ROLE`; not for users (src/load/worker.h).
+ */
 int cmd_worker(int argc, char **argv);
 
 #endif

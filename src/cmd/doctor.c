@@ -42,10 +42,10 @@ static int print_json(const struct features *f, bool usable)
 	for (size_t i = 0; i < f->n; i++) {
 		const struct feature *r = &f->rows[i];
 
-		json_array_append_new(rows, json_pack("{s:s,s:s,s:s,s:s?}", "name", r->name,
-						      "state", state_names[r->state], "found",
-						      r->found, "advice",
-						      r->advice[0] ? r->advice : NULL));
+		json_array_append_new(rows,
+				      json_pack("{s:s,s:s,s:s,s:s?}", "name", r->name, "state",
+						state_names[r->state], "found", r->found, "advice",
+						r->advice[0] ? r->advice : NULL));
 	}
 	doc = json_pack("{s:i,s:b,s:o}", "schema", 1, "usable", usable, "checks", rows);
 	if (!doc || json_dumpf(doc, stdout, JSON_COMPACT) || putchar('\n') == EOF)
@@ -83,7 +83,7 @@ int cmd_doctor(int argc, char **argv)
 	if (json)
 		return print_json(&f, usable) || !usable ? EXIT_RUNTIME : EXIT_PASS;
 	print_rows(&f);
-	printf("\n%s\n", usable ? "trace and bench work here." :
-				  "trace and bench do not work here: see MISSING above.");
+	printf("\n%s\n", usable ? "trace and bench work here."
+				: "trace and bench do not work here: see MISSING above.");
 	return usable ? EXIT_PASS : EXIT_RUNTIME;
 }

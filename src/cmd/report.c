@@ -101,7 +101,7 @@ static int parse(struct report_args *args, int argc, char **argv)
 /* 0 or negative errno after a message. */
 static int render(const struct report_args *args, const json_t *session)
 {
-	bool to_file = args->output && strcmp(args->output, "-");
+	bool to_file = args->output && strcmp(args->output, "-") != 0;
 	const char *where = to_file ? args->output : "standard output";
 	FILE *out = stdout;
 	int err;

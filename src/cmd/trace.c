@@ -18,11 +18,13 @@
 #include "probe/filter.h"
 #include "probe/wire.h"
 
+#define NOTICE_NS 100000000ull
+
 struct trace {
 	struct wire_opts wire;
 	struct filter_view view;
 	struct table_opts table;
-	double seconds;  /* 0: until Ctrl-C */
+	double seconds;	 /* 0: until Ctrl-C */
 	double interval; /* seconds */
 	bool json;
 	bool overhead;
@@ -261,7 +263,10 @@ static int total(struct trace *t)
 	return err;
 }
 
-/* Sleeps until `at`, woken early by a signal or to drain the ring before it is full. */
+/*
+ * Sleeps until `at`; a signal ends it early. In between it drains the ring before that is full, and
+ * learns the names of containers before they are gone.
+ */
 static void sleep_until(struct trace *t, uint64_t at)
 {
 	uint64_t now, step;
@@ -272,14 +277,13 @@ static void sleep_until(struct trace *t, uint64_t at)
 		now = (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 		if (stop_signal || now >= at)
 			return;
-		step = at;
-		if ((t->wire.slow_ns || t->wire.sample) && now + 100000000 < at)
-			step = now + 100000000;
+		step = now + NOTICE_NS < at ? now + NOTICE_NS : at;
 		ts.tv_sec = (time_t)(step / 1000000000);
 		ts.tv_nsec = (long)(step % 1000000000);
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
-		if (step != at)
+		if (step != at && (t->wire.slow_ns || t->wire.sample))
 			wire__drain(t->probe, print_exemplar, t);
+		wire__notice(t->probe);
 	}
 }
 
@@ -300,6 +304,26 @@ static int watch(struct trace *t)
 	return total(t);
 }
 
+/*
+ * Counters begin at 0 with the attach. A first reading under load would not be a better base: what
+ * ends while it is taken is in one of its parts and not yet in another, and would be missing in the
+ * total.
+ */
+static int begin(struct trace *t)
+{
+	struct snapshot now;
+	int err = wire__read(t->probe, &now); /* learns who owns the sockets that are there */
+
+	if (err)
+		return err;
+	t->first.time_ns = now.time_ns;
+	t->first.user_cpu_s = now.user_cpu_s;
+	t->first.settled = true;
+	t->last = t->first;
+	snapshot__free(&now);
+	return 0;
+}
+
 static int run(struct trace *t)
 {
 	int err = wire__open(&t->probe, &t->wire);
@@ -309,8 +333,7 @@ static int run(struct trace *t)
 	if (t->overhead)
 		err = wire__statistics(t->probe, true);
 	err = err ? err : wire__attach(t->probe);
-	err = err ? err : wire__read(t->probe, &t->first);
-	err = err ? err : wire__read(t->probe, &t->last);
+	err = err ? err : begin(t);
 	if (!err) {
 		log_info("tracing NATS%s; Ctrl-C ends it", t->seconds > 0 ? "" : " until Ctrl-C");
 		err = watch(t);

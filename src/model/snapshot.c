@@ -98,7 +98,7 @@ static void programs_delta(struct snapshot *out, const struct snapshot *before)
 		struct snapshot_program *p = &out->programs[i];
 
 		for (size_t j = 0; j < before->n_programs; j++) {
-			if (strcmp(p->name, before->programs[j].name))
+			if (strcmp(p->name, before->programs[j].name) != 0)
 				continue;
 			p->runs = grown(p->runs, before->programs[j].runs);
 			p->ns = grown(p->ns, before->programs[j].ns);
@@ -195,13 +195,13 @@ static int by_total(const void *pa, const void *pb)
 
 const struct snapshot_series **snapshot__sorted(const struct snapshot *s, enum snapshot_order by)
 {
-	const struct snapshot_series **sorted = calloc(s->n_series + 1, sizeof(*sorted));
+	const struct snapshot_series **sorted = calloc(s->n_series + 1, sizeof(void *));
 
 	if (!sorted)
 		return NULL;
 	for (size_t i = 0; i < s->n_series; i++)
 		sorted[i] = &s->series[i];
-	qsort(sorted, s->n_series, sizeof(*sorted), by == SNAPSHOT_BY_TOTAL ? by_total : by_count);
+	qsort(sorted, s->n_series, sizeof(void *), by == SNAPSHOT_BY_TOTAL ? by_total : by_count);
 	return sorted;
 }
 

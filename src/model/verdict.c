@@ -71,7 +71,7 @@ static void format_pair(const struct target *t, double v, char *value, char *lim
 	for (int digits = 3; digits <= 12; digits++) {
 		units__format_digits(value, UNITS_LEN, v, t->unit, digits);
 		units__format_digits(limit, UNITS_LEN, t->limit, t->unit, digits);
-		if (v == t->limit || strcmp(value, limit))
+		if (v == t->limit || strcmp(value, limit) != 0)
 			return;
 	}
 }

@@ -215,7 +215,7 @@ json_t *session__accounting(const struct snapshot *s)
 	for (unsigned int i = 1; i < REASON_MAX; i++) {
 		const char *name = wire_reason__name(i);
 
-		if (strcmp(name, "?"))
+		if (strcmp(name, "?") != 0)
 			put(&reasons, name, count(a->reason[i]));
 	}
 	put(&o, "reasons", reasons);

@@ -404,7 +404,8 @@ static void add_paths(struct text *out, const json_t *session)
 	for (size_t i = 0; i < json_array_size(phases); i++) {
 		const json_t *direct = json_array_get(phases, i), *forwarded;
 
-		if (strcmp(session__get_text(direct, "path"), "direct") || !is_kind(direct, "rpc"))
+		if (strcmp(session__get_text(direct, "path"), "direct") != 0 ||
+		    !is_kind(direct, "rpc"))
 			continue;
 		forwarded = find_forwarded(phases, direct);
 		if (!forwarded)
@@ -423,18 +424,23 @@ static void add_difference(struct text *out, const json_t *d)
 	const char *unit = session__get_text(d, "unit");
 	struct estimate e = session__get_estimate(d, "estimate");
 	double base = session__get_number(d, "base_ns");
+	bool relative = !strcmp(unit, "%");
 
 	text__add(out, "| ");
 	md__text(out, session__get_text(d, "name"));
 	text__add(out, " | ");
-	md__value(out, base, "ns");
+	/* a difference in percent is of what it says, be that a rate */
+	if (isnan(base) && relative)
+		text__add(out, "-");
+	else
+		md__value(out, base, "ns");
 	text__add(out, " | ");
 	md__estimate(out, &e, unit);
 	text__add(out, " | ");
-	if (!strcmp(unit, "ns") && base > 0)
-		md__value(out, 100 * e.value / base, "%");
+	if (relative)
+		text__add(out, "-");
 	else
-		text__add(out, strcmp(unit, "%") ? MD_NO_DATA : "as measured");
+		md__value(out, base > 0 ? 100 * e.value / base : NAN, "%");
 	text__add(out, " | ");
 	md__count(out, e.n ? (double)e.n : NAN);
 	text__add(out, " | ");
@@ -463,7 +469,7 @@ void md__differences(struct text *out, const json_t *session)
 	text__add(out,
 		  "Paired differences, round by round. They decide, not the figures of two phases "
 		  "side by side: calls that follow each other are alike, so the intervals of a "
-		  "phase are narrower than the spread from round to round.\n\n"
+		  "phase may be narrower than the spread from round to round.\n\n"
 		  "| what | base | difference (interval) | of the base | pairs | reading |\n"
 		  "|---|---|---|---|---|---|\n");
 	for (size_t i = 0; i < json_array_size(list); i++)

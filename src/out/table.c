@@ -133,7 +133,7 @@ static int table__fill(struct table *t, const struct snapshot *s, const struct t
 	}
 	for (size_t i = 0; i < n; i++) {
 		fill_row(&t->rows[i], sorted[i], s->duration_ns);
-		if (strcmp(sorted[i]->container, "/"))
+		if (strcmp(sorted[i]->container, "/") != 0)
 			t->shown[COL_CONTAINER] = true;
 		for (int c = 0; c < COLUMNS; c++) {
 			const struct text *cell = &t->rows[i].cell[c];
@@ -274,7 +274,7 @@ static void add_reasons(struct text *out, const struct snapshot *s)
 		const char *sep = any ? "; " : "", *title = terms[i].title;
 
 		for (unsigned int r = 1; r < REASON_MAX; r++) {
-			if (!a->reason[r] || strcmp(wire_reason__term(r), terms[i].term))
+			if (!a->reason[r] || strcmp(wire_reason__term(r), terms[i].term) != 0)
 				continue;
 			if (title)
 				text__addf(out, "%s%s: ", sep, title);

@@ -158,7 +158,8 @@ void features__probe(struct features *f)
 	probe_tracepoint(f, "tcp_destroy_sock",
 			 "exchanges of closed connections cannot be told from slow ones");
 	probe_wire(f);
-	probe_tool(f, "nats-server", "bench starts its own cluster with it: apt install nats-server");
+	probe_tool(f, "nats-server",
+		   "bench starts its own cluster with it: apt install nats-server");
 	probe_tool(f, "socat", "bench forwards through it: apt install socat");
 }
 

@@ -125,9 +125,10 @@ int filter__option(int opt, const char *arg, struct wire_opts *o, struct filter_
 		return add_number("--port", arg, 65535, NULL, o->ports, &o->n_ports,
 				  WIRE_MAX_PORTS);
 	case FILTER_OPT_PROTO:
-		return strcmp(arg, "nats") == 0 ?
-			       0 :
-			       log_fail(-EINVAL, "--proto %s: unknown protocol; known: nats", arg);
+		return strcmp(arg, "nats") == 0
+			       ? 0
+			       : log_fail(-EINVAL, "--proto %s: unknown protocol; known: nats",
+					  arg);
 	case FILTER_OPT_ROUTE:
 		if (view->n_routes == FILTER_MAX_ROUTES)
 			return too_many("--route", FILTER_MAX_ROUTES);

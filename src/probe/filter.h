@@ -18,24 +18,26 @@ enum filter_option {
 };
 
 /* Rows for a command's getopt_long() table. */
-#define FILTER_LONG_OPTIONS                                                                 \
-	{"pid", required_argument, NULL, FILTER_OPT_PID},                                   \
-		{"comm", required_argument, NULL, FILTER_OPT_COMM},                         \
-		{"cgroup", required_argument, NULL, FILTER_OPT_CGROUP},                     \
-		{"container", required_argument, NULL, FILTER_OPT_CONTAINER},               \
-		{"port", required_argument, NULL, FILTER_OPT_PORT},                         \
-		{"proto", required_argument, NULL, FILTER_OPT_PROTO},                       \
-		{"route", required_argument, NULL, FILTER_OPT_ROUTE}
+#define FILTER_LONG_OPTIONS                                                   \
+	{"pid", required_argument, NULL, FILTER_OPT_PID},                     \
+		{"comm", required_argument, NULL, FILTER_OPT_COMM},           \
+		{"cgroup", required_argument, NULL, FILTER_OPT_CGROUP},       \
+		{"container", required_argument, NULL, FILTER_OPT_CONTAINER}, \
+		{"port", required_argument, NULL, FILTER_OPT_PORT},           \
+		{"proto", required_argument, NULL, FILTER_OPT_PROTO},         \
+	{                                                                     \
+		"route", required_argument, NULL, FILTER_OPT_ROUTE            \
+	}
 
-#define FILTER_HELP                                                                         \
-	"filters (each may be given several times; different kinds must all match):\n"      \
-	"  --pid PID           sockets of this process\n"                                   \
-	"  --comm NAME         sockets of processes of this name\n"                         \
-	"  --cgroup PATH       sockets of this cgroup v2 and those below it\n"              \
-	"  --container NAME    sockets of cgroups whose name contains NAME\n"               \
-	"  --port PORT         this local or remote port; what is not understood there\n"   \
-	"                      is counted as unparsed\n"                                    \
-	"  --proto NAME        nats\n"                                                      \
+#define FILTER_HELP                                                                       \
+	"filters (each may be given several times; different kinds must all match):\n"    \
+	"  --pid PID           sockets of this process\n"                                 \
+	"  --comm NAME         sockets of processes of this name\n"                       \
+	"  --cgroup PATH       sockets of this cgroup v2 and those below it\n"            \
+	"  --container NAME    sockets of cgroups whose name contains NAME\n"             \
+	"  --port PORT         this local or remote port; what is not understood there\n" \
+	"                      is counted as unparsed\n"                                  \
+	"  --proto NAME        nats\n"                                                    \
 	"  --route GLOB        routes to print, for example 'rpc.*' (counters cover all)\n"
 
 #define FILTER_MAX_ROUTES 16

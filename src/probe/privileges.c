@@ -44,10 +44,11 @@ int privileges__check_wire(void)
 	}
 	if (!used)
 		return 0;
-	return log_fail(-EPERM,
-			"cannot measure: %s missing in this process; run it as root (sudo), or in a "
-			"container that is given these capabilities",
-			missing);
+	return log_fail(
+		-EPERM,
+		"cannot measure: %s missing in this process; run it as root (sudo), or in a "
+		"container that is given these capabilities",
+		missing);
 }
 
 const char *lockdown__mode(void)

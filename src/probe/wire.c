@@ -19,12 +19,12 @@
 #include "probe/privileges.h"
 #include "wire.skel.h"
 
-#define ROUTES_DEFAULT   256
-#define SERIES_DEFAULT   512
+#define ROUTES_DEFAULT	 256
+#define SERIES_DEFAULT	 512
 #define OVERFLOW_DEFAULT 65536
-#define TIMEOUT_DEFAULT  (5ull * 1000000000)
-#define LANES_PER_CPU    4
-#define OWNERS_EVERY_NS  (1000000000ull) /* at most: a walk over every process's open files */
+#define TIMEOUT_DEFAULT	 (5ull * 1000000000)
+#define LANES_PER_CPU	 4
+#define OWNERS_EVERY_NS	 (1000000000ull) /* at most: a walk over every process's open files */
 
 struct wire {
 	struct wire_bpf *skel;
@@ -39,6 +39,7 @@ struct wire {
 	size_t max_routes;
 	struct container_name *names;
 	size_t n_names;
+	uint32_t named; /* series whose cgroup was looked up */
 	int stats_fd;
 	uint64_t opened_ns, timeout_ns, swept_ns, owners_ns, owners_seen;
 	wire_exemplar_fn fn;
@@ -106,8 +107,8 @@ static int configure(struct wire *w, const struct wire_opts *o)
 	err = err ? err : bpf_map__set_max_entries(s->maps.routes, routes);
 	err = err ? err : bpf_map__set_max_entries(s->maps.series, series);
 	err = err ? err : bpf_map__set_max_entries(s->maps.series_ids, series);
-	err = err ? err :
-		    bpf_map__set_max_entries(s->maps.flight_overflow,
+	err = err ? err
+		  : bpf_map__set_max_entries(s->maps.flight_overflow,
 					     o->max_overflow ? o->max_overflow : OVERFLOW_DEFAULT);
 	return err ? log_fail(err, "cannot size the maps: %s", strerror(-err)) : 0;
 }
@@ -203,9 +204,8 @@ fail:
 static int attach_iterators(struct wire *w)
 {
 	union bpf_iter_link_info info = {
-		.map = {.map_fd = (uint32_t)bpf_map__fd(w->skel->maps.flight_tables)}};
-	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info,
-		    .link_info_len = sizeof(info));
+		.map = {.map_fd = (uint32_t)bpf_map__fd(w->skel->maps.conns)}};
+	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
 
 	if (w->sweep)
 		return 0;
@@ -235,11 +235,12 @@ static int attach_packets(struct wire *w)
 	}
 	close(fd);
 	if (err)
-		return log_fail(err,
-				"cannot attach to the packets of %s: %s; another program may hold "
-				"it exclusively (bpftool cgroup tree), or this is a container whose "
-				"root it is not",
-				mount, strerror(-err));
+		return log_fail(
+			err,
+			"cannot attach to the packets of %s: %s; another program may hold "
+			"it exclusively (bpftool cgroup tree), or this is a container whose "
+			"root it is not",
+			mount, strerror(-err));
 	return 0;
 }
 
@@ -265,6 +266,12 @@ int wire__attach(struct wire *w)
 
 	if (err)
 		return err;
+	if (!w->owners_ns) {
+		w->owners_ns = now_ns();
+		err = run_iterator(w->owners);
+		if (err)
+			return log_fail(err, "cannot look through open files: %s", strerror(-err));
+	}
 	w->skel->data->attach_epoch++;
 	w->destroy = bpf_program__attach(w->skel->progs.wire_destroy);
 	if (!w->destroy)
@@ -410,6 +417,17 @@ static const char *container_name(struct wire *w, uint64_t id)
 	return more->path;
 }
 
+void wire__notice(struct wire *w)
+{
+	uint32_t used = w->skel->data->series_used;
+
+	for (uint32_t i = w->named > SERIES_FIXED ? w->named : SERIES_FIXED;
+	     i < used && i < w->max_series && w->series[i].used; i++) {
+		container_name(w, w->series[i].key.cgroup);
+		w->named = i + 1;
+	}
+}
+
 /* Copies a series; its count is the histogram's total for those that have latency. */
 static void series__read(struct wire *w, const struct series_val *v, struct snapshot_series *out,
 			 uint32_t index)
@@ -453,7 +471,8 @@ static void read_programs(struct wire *w, struct snapshot *s)
 {
 	struct bpf_program *p;
 
-	bpf_object__for_each_program(p, w->skel->obj) {
+	bpf_object__for_each_program(p, w->skel->obj)
+	{
 		struct bpf_prog_info info = {};
 		uint32_t len = sizeof(info);
 		struct snapshot_program *out = &s->programs[s->n_programs];
@@ -494,7 +513,7 @@ static int housekeep(struct wire *w)
 
 	if (!w->owners)
 		return 0;
-	if (!w->owners_ns || (wanted != w->owners_seen && now - w->owners_ns > OWNERS_EVERY_NS)) {
+	if (wanted != w->owners_seen && now - w->owners_ns > OWNERS_EVERY_NS) {
 		w->owners_ns = now;
 		w->owners_seen = wanted;
 		err = run_iterator(w->owners);
@@ -538,7 +557,8 @@ static int on_record(void *ctx, void *data, size_t size)
 int wire__drain(struct wire *w, wire_exemplar_fn fn, void *ctx)
 {
 	if (!w->ring) {
-		w->ring = ring_buffer__new(bpf_map__fd(w->skel->maps.exemplars), on_record, w, NULL);
+		w->ring =
+			ring_buffer__new(bpf_map__fd(w->skel->maps.exemplars), on_record, w, NULL);
 		if (!w->ring)
 			return log_fail(-errno, "cannot map the ring buffer: %s", strerror(errno));
 	}

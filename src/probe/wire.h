@@ -13,24 +13,25 @@
 #include "model/snapshot.h"
 #include "probe/cgroup2.h"
 
-#define WIRE_MAX_PORTS  16
+#define WIRE_MAX_PORTS	16
 #define WIRE_MAX_FILTER 16
 
 struct wire_opts {
-	uint32_t max_routes;     /* 0: 256. Beyond it: "(other)" */
-	uint32_t max_series;     /* 0: 512 */
-	uint32_t max_overflow;   /* 0: 65536 exchanges beyond the sockets' own tables */
-	uint64_t timeout_ns;     /* 0: 5 s. An exchange older than this is unanswered */
-	uint64_t slow_ns;        /* 0: off. An exchange as slow goes to the ring buffer */
-	uint32_t sample;         /* 0: off. One exchange in N goes to the ring buffer */
+	uint32_t max_routes;   /* 0: 256. Beyond it: "(other)" */
+	uint32_t max_series;   /* 0: 512 */
+	uint32_t max_overflow; /* 0: 65536 exchanges beyond the sockets' own tables */
+	uint64_t timeout_ns;   /* 0: 5 s. An exchange older than this is unanswered */
+	uint64_t slow_ns;      /* 0: off. An exchange as slow goes to the ring buffer */
+	uint32_t sample;       /* 0: off. One exchange in N goes to the ring buffer */
 	/* Filters; an empty list passes everything. */
 	uint32_t pids[WIRE_MAX_FILTER];
 	size_t n_pids;
 	char comms[WIRE_MAX_FILTER][COMM_LEN];
 	size_t n_comms;
-	uint16_t ports[WIRE_MAX_PORTS]; /* local or remote; also claims the port: see REASON_UNKNOWN */
+	uint16_t ports[WIRE_MAX_PORTS]; /* local or remote; also claims the port: see REASON_UNKNOWN
+					 */
 	size_t n_ports;
-	uint64_t cgroups[WIRE_MAX_FILTER]; /* cgroup v2 ids, descendants included */
+	uint64_t cgroups[WIRE_MAX_FILTER];	 /* cgroup v2 ids, descendants included */
 	uint32_t cgroup_levels[WIRE_MAX_FILTER]; /* and their depths: cgroup2__find() */
 	size_t n_cgroups;
 };
@@ -55,7 +56,14 @@ void wire__close(struct wire *w);
  */
 int wire__read(struct wire *w, struct snapshot *s);
 
-/* Hands over exemplars that wait in the ring. Never blocks. Number handed over or negative errno. */
+/*
+ * Looks up the names of cgroups that came up since the last call or reading: a container may be
+ * gone when its interval is read. Costs nothing when there is none.
+ */
+void wire__notice(struct wire *w);
+
+/* Hands over exemplars that wait in the ring. Never blocks. Number handed over or negative errno.
+ */
 typedef void (*wire_exemplar_fn)(void *ctx, const struct wire_exemplar *e);
 int wire__drain(struct wire *w, wire_exemplar_fn fn, void *ctx);
 

@@ -239,41 +239,53 @@ void rundir__sweep(const struct cgroup_mounts *m)
 	sweep_unrecorded(base, m->v1_memory);
 }
 
+/* Both directories. A run that ends at this moment may take an empty base away: again, then. */
+static int make_dirs(const char *base, const char *path)
+{
+	int attempt, err = 0;
+
+	for (attempt = 0; attempt < 3; attempt++) {
+		if (mkdir(base, 0700) && errno != EEXIST)
+			return log_fail(-errno, "cannot create %s: %s", base, strerror(errno));
+		err = check_base(base);
+		if (err && err != -ENOENT)
+			return log_fail(err, "%s is not a directory of ours alone: remove it",
+					base);
+		if (!err && !mkdir(path, 0700))
+			return 0;
+		err = -errno;
+		if (err != -ENOENT)
+			break;
+	}
+	return log_fail(err, "cannot create %s: %s", path, strerror(-err));
+}
+
 int rundir__create(struct rundir *r, const struct cgroup_mounts *m)
 {
-	char base[PATH_MAX], name[32];
+	char base[PATH_MAX], path[PATH_MAX], name[32];
 	int pid = getpid();
 	int err;
 
 	memset(r, 0, sizeof(*r));
 	snprintf(name, sizeof(name), PREFIX "%d", pid);
 	err = base_path(base);
-	if (err)
-		return log_fail(err, "the path of the run directory is too long: shorten TMPDIR");
-	if (mkdir(base, 0700) && errno != EEXIST)
-		return log_fail(-errno, "cannot create %s: %s", base, strerror(errno));
-	err = check_base(base);
-	if (err)
-		return log_fail(err, "%s is not a directory of ours alone: remove it", base);
-	err = path__format(r->path, "%s/%d", base, pid);
+	if (!err)
+		err = path__format(path, "%s/%d", base, pid);
 	if (!err)
 		err = path__format(r->store, "%s/%s-%08lx", tmp_root(), name,
 				   (unsigned long)start_time(pid));
 	if (!err)
 		err = cgroup__plan(&r->cgroup, m, name);
-	if (!err && mkdir(r->path, 0700))
-		err = -errno;
-	if (err) {
-		log_fail(err, "cannot create %s: %s", r->path, strerror(-err));
-		r->path[0] = '\0';
+	if (err)
+		return log_fail(err, "the path of the run directory is too long: shorten TMPDIR");
+	err = make_dirs(base, path);
+	if (err)
 		return err;
-	}
+	path__format(r->path, "%s", path); /* from here on rundir__remove() has work */
 	err = write_record(r);
 	if (!err && mkdir(r->store, 0700))
 		err = -errno;
-	if (err)
-		log_fail(err, "cannot create %s: %s", r->store, strerror(-err));
-	return err;
+	return err ? log_fail(err, "cannot create %s: %s", r->store, strerror(-err)) : 0;
 }
 
 void rundir__remove(struct rundir *r)
@@ -281,5 +293,8 @@ void rundir__remove(struct rundir *r)
 	if (!r->path[0])
 		return;
 	remove_run(r);
+	/* The base, too, when nobody else is in it. */
+	*strrchr(r->path, '/') = '\0';
+	rmdir(r->path);
 	r->path[0] = '\0';
 }

@@ -6,6 +6,7 @@
  *
  *   coalesced [messages a segment] [segments]
  */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -145,8 +146,8 @@ int main(int argc, char **argv)
 	if (wire__open(&w, &opts) || wire__attach(w))
 		return 1;
 	pthread_create(&t, NULL, drain, NULL);
-	measure(w, "PUB, 16 bytes, no reply", "PUB events.orders.created 16\r\n0123456789abcdef\r\n",
-		per_segment, segments);
+	measure(w, "PUB, 16 bytes, no reply",
+		"PUB events.orders.created 16\r\n0123456789abcdef\r\n", per_segment, segments);
 	measure(w, "PUB, 2 bytes, no reply", "PUB e 2\r\nxx\r\n", per_segment, segments);
 	measure(w, "PUB, 128 bytes, no reply",
 		"PUB events.orders.created 128\r\n"

@@ -22,8 +22,8 @@ int empty__open(struct empty *e)
 		LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = types[i]);
 
 		e->link[i] = -1;
-		e->prog[i] = bpf_prog_load(BPF_PROG_TYPE_CGROUP_SKB, "empty", "GPL", insns, 2,
-					   &opts);
+		e->prog[i] =
+			bpf_prog_load(BPF_PROG_TYPE_CGROUP_SKB, "empty", "GPL", insns, 2, &opts);
 		if (e->prog[i] < 0)
 			return -errno;
 	}

@@ -29,7 +29,7 @@ e2e_setup() {
 	NATS_URL='' NATS_PORT='' NATS_HTTP_PORT='' NATS_ROUTE_PORT=''
 	# What we start, and what that starts, carries this in its environment.
 	export HOPSCOPE_TEST="$BATS_SUITE_TEST_NUMBER.$$.$RANDOM$RANDOM"
-	e2e_programs_before=" $(e2e_programs_held | cut -d ' ' -f 1 | tr '\n' ' ')"
+	e2e_programs_before=" $(e2e_programs | cut -d ' ' -f 1 | tr '\n' ' ')"
 	e2e_cgroups_before=$(e2e_cgroups)
 }
 
@@ -213,10 +213,15 @@ nats_stop() {
 
 # ---- what is left
 
-# "ID NAME PID,PID" of every program that a process holds or nobody does.
+# "ID NAME" of every program in the kernel.
+e2e_programs() {
+	bpftool -j prog show 2>/dev/null | jq -r '.[]? | "\(.id) \(.name // "-")"'
+}
+
+# Ids of programs that a process holds, itself or by a link. (`bpftool prog show` lists holders
+# too, but not the bpftool of Debian bookworm.)
 e2e_programs_held() {
-	bpftool -j prog show 2>/dev/null |
-		jq -r '.[]? | "\(.id) \(.name // "-") \([.pids[]?.pid] | join(","))"' 2>/dev/null
+	grep -hs '^prog_id:' /proc/[0-9]*/fdinfo/* | awk '{ print $2 }' | sort -u
 }
 
 e2e_cgroup2() {
@@ -241,17 +246,19 @@ e2e_marked() {
 	return 0
 }
 
-# Others work on the machine too: a program or cgroup counts as left only when no living process
-# has to do with it.
+# A line for each thing that is there now and was not at e2e_setup. Others work on the machine too:
+# a program or cgroup counts only when no living process has to do with it.
 e2e_left() {
-	local pid id name pids dir live
+	local pid id name programs held dir live
 	for pid in $(e2e_marked); do
 		echo "process $pid: $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)"
 	done
-	while read -r id name pids; do
-		[[ $e2e_programs_before != *" $id "* ]] || continue
-		[ -n "$pids" ] || echo "BPF program $id '$name', held by nobody: pinned or attached"
-	done < <(e2e_programs_held)
+	programs=$(e2e_programs)
+	held=" $(e2e_programs_held | tr '\n' ' ')"
+	while read -r id name; do
+		[[ -n $id && $e2e_programs_before != *" $id "* && $held != *" $id "* ]] || continue
+		echo "BPF program $id '$name', held by no process: pinned or attached"
+	done <<<"$programs"
 	while read -r dir; do
 		[ -n "$dir" ] || continue
 		# hopscope-PID is another run's while that process lives.
@@ -266,15 +273,22 @@ e2e_left() {
 }
 
 e2e_clean() {
-	E2E_LEFT=$(e2e_left)
-	[ -z "$E2E_LEFT" ]
+	[ -z "$(e2e_left)" ]
 }
 
-# assert_nothing_left: the kernel frees programs a moment after the last descriptor closed.
+# assert_nothing_left: of what is there now, nothing is there in 15 seconds: the kernel frees
+# programs some grace periods after the last descriptor closed. Only what was there all the time
+# counts, as others' programs come and go in the same way.
 assert_nothing_left() {
-	wait_until 3 e2e_clean 2>/dev/null && return 0
+	local end=$((SECONDS + 16)) left
+	left=$(e2e_left | sort)
+	while [ -n "$left" ] && [ $SECONDS -lt $end ]; do
+		sleep 0.2
+		left=$(comm -12 <(echo "$left") <(e2e_left | sort))
+	done
+	[ -n "$left" ] || return 0
 	echo "left behind:" >&2
-	echo "$E2E_LEFT" >&2
+	echo "$left" >&2
 	return 1
 }
 

@@ -48,8 +48,7 @@ static inline int unit_is(const struct ref_unit *got, const struct ref_unit *wan
 	if (got->ambiguous)
 		return 1;
 	return got->subject == want->subject && got->subject_len == want->subject_len &&
-	       got->reply_len == want->reply_len &&
-	       (!got->reply_len || got->reply == want->reply);
+	       got->reply_len == want->reply_len && (!got->reply_len || got->reply == want->reply);
 }
 
 /* The same units in the same order, and nothing else. */
@@ -148,7 +147,7 @@ static inline uint32_t cuts__find(const struct cuts *c, uint64_t at)
 
 /*
  * The first unit from which on all must be seen after an attach at `at`: the first one whose line
- * (and status) is in one piece is found, and NATS_CHAIN frames later the place is certain.
+ * (and status) is in one piece is found, and NATS_CHAIN messages later the place is certain.
  */
 static inline size_t first_certain(const struct nats_ref *ref, const struct cuts *c, uint64_t at)
 {
@@ -162,10 +161,71 @@ static inline size_t first_certain(const struct nats_ref *ref, const struct cuts
 			continue;
 		while (seg + 1 < c->n && c->at[seg + 1] <= u->pos)
 			seg++;
-		if (need <= c->at[seg + 1])
-			return i + NATS_CHAIN;
+		if (need > c->at[seg + 1])
+			continue;
+		for (int proof = 0; i < ref->list.n && proof < NATS_CHAIN; i++)
+			proof += NATS_IS_MESSAGE(ref->list.unit[i].verb);
+		return i;
 	}
 	return ref->list.n;
+}
+
+/*
+ * A gap of `n` bytes at `at`, of a stream in one segment before and one behind. Inside a payload
+ * the place is kept; else it is found again.
+ */
+static inline void check_gap(const struct gen *g, const struct nats_ref *ref, uint64_t seed,
+			     uint64_t at, uint32_t n)
+{
+	static struct cuts rest;
+	struct context c = {.how = "gap", .seed = seed, .at = at};
+	const struct ref_unit *u = ref->list.unit;
+	size_t last = 0;
+	struct host h;
+	int lost, inside;
+
+	while (last + 1 < ref->list.n && u[last + 1].pos < at)
+		last++;
+	u += last;
+	/* All that is missed is payload, of the unit that was begun. */
+	inside = u->verb <= NATS_LMSG && at >= u->pos + u->line + (u->header >= 12 ? 12 : 0) &&
+		 at + n + 2 <= u->end;
+	host__open_synced(&h, g->data);
+	host__feed(&h, 0, (uint32_t)at);
+	lost = host__miss(&h, n);
+	if (lost == inside)
+		fail_msg("seed %llu, %u bytes at %llu: the place is %s", (unsigned long long)seed,
+			 n, (unsigned long long)at, lost ? "lost" : "kept");
+	if (at + n < g->len) {
+		host__feed(&h, at + n, (uint32_t)(g->len - at - n));
+		check_none_invented(&h, ref, &c);
+		rest.n = 1;
+		rest.at[1] = (uint32_t)g->len;
+		check_seen_from(&h, ref, lost ? first_certain(ref, &rest, at + n) : last + 1, &c);
+		if (!lost)
+			assert_int_equal(h.desyncs, 0);
+	}
+	host__close(&h);
+}
+
+/*
+ * Attaches at the beginning of `text`, which stands for the middle of a payload or of a line, cut
+ * at `cut` (0: in one segment). *h is closed before, and stays open for a look into it. Returns the
+ * number of messages that came out.
+ */
+static inline size_t attach_to_text(struct host *h, const char *text, uint32_t cut)
+{
+	uint32_t n = (uint32_t)strlen(text);
+	size_t messages = 0;
+
+	host__close(h);
+	host__open(h, (const uint8_t *)text);
+	if (cut)
+		host__feed(h, 0, cut);
+	host__feed(h, cut, n - cut);
+	for (size_t i = 0; i < h->io.list.n; i++)
+		messages += NATS_IS_MESSAGE(h->io.list.unit[i].verb);
+	return messages;
 }
 
 #endif

@@ -81,15 +81,18 @@ __attribute__((format(printf, 2, 3))) static inline void gen__printf(struct gen 
 static inline const char *gen__word(struct gen *g)
 {
 	static const char *const words[] = {
-		"orders",  "created", "svc",  "info",	"payments",   "a",   "request", "v1",
-		"EVENTS",  "msg",     "user", "42",	"sensor_7",   "pub", "metrics", "eu-west-1",
-		"connect", "$JS",     "API",  "STREAM", "0123456789",
+		"orders",  "created",	"svc",	   "info", "payments", "a",	   "request",
+		"v1",	   "EVENTS",	"msg",	   "user", "42",       "sensor_7", "pub",
+		"metrics", "eu-west-1", "connect", "$JS",  "API",      "STREAM",   "0123456789",
 	};
 
 	return words[rng__next(&g->rng) % (sizeof(words) / sizeof(words[0]))];
 }
 
-/* One to six tokens with dots between. */
+/*
+ * One to six tokens with dots between. The last one is no verb, unless the stream is hostile: a
+ * segment that begins at the "pub" of "x.pub reply 5" looks like one that begins with a message.
+ */
 static inline void gen__subject(struct gen *g)
 {
 	uint32_t n = rng__in(&g->rng, 1, 6), long_one = rng__chance(&g->rng, 1, 100);
@@ -98,6 +101,8 @@ static inline void gen__subject(struct gen *g)
 	gen__text(g, g->flow == GEN_PINNED ? "$SYS.x" : "s.x");
 	for (uint32_t i = 1; i < n || (long_one && g->len - from + 20 < g->subject_max); i++)
 		gen__printf(g, ".%s", gen__word(g));
+	if (!g->hostile && (g->data[g->len - 1] == 'b' || g->data[g->len - 1] == 'g'))
+		gen__text(g, ".z"); /* pub, msg */
 }
 
 static inline void gen__reply(struct gen *g)
@@ -158,9 +163,12 @@ static inline uint32_t gen__payload_size(struct gen *g)
 	return rng__in(&g->rng, 0, g->payload_max < 300 ? g->payload_max : 300);
 }
 
-/* Lines as they stand in logs: many begin with a word that is also a verb; none ends in a number. */
+/* Lines as they stand in logs: many begin with a word that is also a verb; none ends in a number.
+ */
 static inline void gen__log_lines(struct gen *g, size_t end)
 {
+	size_t from = g->len;
+
 	static const char *const first[] = {"INFO", "info", "PUB", "MSG", "sub", "DEBUG", "-ERR"};
 
 	while (g->len < end) {
@@ -170,6 +178,8 @@ static inline void gen__log_lines(struct gen *g, size_t end)
 		gen__text(g, rng__chance(&g->rng, 1, 2) ? " ok\n" : " done\r\n");
 	}
 	g->len = end;
+	if (end > from)
+		g->data[end - 1] = '.';
 }
 
 /* Frames and pieces of frames, which a parser that loses its place will take for real ones. */
@@ -240,8 +250,8 @@ static inline uint32_t gen__headers(struct gen *g, char *buf, size_t room, uint1
 static inline void gen__names(struct gen *g, struct ref_unit *u)
 {
 	int reply = rng__chance(&g->rng, 1, 2);
-	uint32_t queues = g->flow < GEN_ROUTE || rng__chance(&g->rng, 3, 4) ? 0 :
-									      rng__in(&g->rng, 1, 40);
+	uint32_t queues =
+		g->flow < GEN_ROUTE || rng__chance(&g->rng, 3, 4) ? 0 : rng__in(&g->rng, 1, 40);
 
 	gen__gap(g);
 	if (g->flow == GEN_ROUTE) {
@@ -284,8 +294,10 @@ static inline enum nats_verb gen__message_verb(struct gen *g, const char **name)
 		const char *name;
 		enum nats_verb verb;
 	} verbs[GEN_FLOWS][2] = {
-		{{"PUB", NATS_PUB}, {"HPUB", NATS_HPUB}},   {{"MSG", NATS_MSG}, {"HMSG", NATS_HMSG}},
-		{{"RMSG", NATS_RMSG}, {"HMSG", NATS_HMSG}}, {{"RMSG", NATS_RMSG}, {"HMSG", NATS_HMSG}},
+		{{"PUB", NATS_PUB}, {"HPUB", NATS_HPUB}},
+		{{"MSG", NATS_MSG}, {"HMSG", NATS_HMSG}},
+		{{"RMSG", NATS_RMSG}, {"HMSG", NATS_HMSG}},
+		{{"RMSG", NATS_RMSG}, {"HMSG", NATS_HMSG}},
 		{{"LMSG", NATS_LMSG}, {"HMSG", NATS_HMSG}},
 	};
 	int second = rng__chance(&g->rng, 1, 3);
@@ -339,9 +351,18 @@ static inline void gen__line(struct gen *g)
 		const char *text;
 		enum nats_verb verb;
 	} lines[GEN_FLOWS][4] = {
-		{{"SUB", NATS_SUB}, {"UNSUB", NATS_UNSUB}, {"PING", NATS_PING}, {"PONG", NATS_PONG}},
-		{{"+OK", NATS_PLUS_OK}, {"-ERR", NATS_MINUS_ERR}, {"PING", NATS_PING}, {"PONG", NATS_PONG}},
-		{{"RS+", NATS_RSUB}, {"RS-", NATS_RSUB}, {"A+", NATS_ACCOUNT}, {"A-", NATS_ACCOUNT}},
+		{{"SUB", NATS_SUB},
+		 {"UNSUB", NATS_UNSUB},
+		 {"PING", NATS_PING},
+		 {"PONG", NATS_PONG}},
+		{{"+OK", NATS_PLUS_OK},
+		 {"-ERR", NATS_MINUS_ERR},
+		 {"PING", NATS_PING},
+		 {"PONG", NATS_PONG}},
+		{{"RS+", NATS_RSUB},
+		 {"RS-", NATS_RSUB},
+		 {"A+", NATS_ACCOUNT},
+		 {"A-", NATS_ACCOUNT}},
 		{{"RS+", NATS_RSUB}, {"RS-", NATS_RSUB}, {"PING", NATS_PING}, {"PONG", NATS_PONG}},
 		{{"LS+", NATS_LSUB}, {"LS-", NATS_LSUB}, {"PING", NATS_PING}, {"PONG", NATS_PONG}},
 	};

@@ -19,23 +19,23 @@ static int nats_io__keep(struct nats_io *io, struct nats_run *r, __u32 at, __u32
 static int nats_io__kept(struct nats_io *io, struct nats_run *r, __u32 at, __u32 n);
 static void nats_io__message(struct nats_io *io, struct nats_run *r);
 
-#define NATS_LOOP(n, fn, ctx)                                                                      \
-	do {                                                                                       \
-		for (__u32 turn = 0; turn < (n); turn++) {                                         \
-			if (fn(turn, ctx))                                                         \
-				break;                                                             \
-		}                                                                                  \
+#define NATS_LOOP(n, fn, ctx)                              \
+	do {                                               \
+		for (__u32 turn = 0; turn < (n); turn++) { \
+			if (fn(turn, ctx))                 \
+				break;                     \
+		}                                          \
 	} while (0)
 
 #include "proto/nats_stream.h"
 
 /* A broken promise between framer and hooks: no test can go on. */
-#define HOST_MUST(cond)                                                                            \
-	do {                                                                                       \
-		if (!(cond)) {                                                                     \
-			fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #cond);         \
-			abort();                                                                   \
-		}                                                                                  \
+#define HOST_MUST(cond)                                                                    \
+	do {                                                                               \
+		if (!(cond)) {                                                             \
+			fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #cond); \
+			abort();                                                           \
+		}                                                                          \
 	} while (0)
 
 struct nats_io {

@@ -52,8 +52,9 @@ enum ref_state { REF_IN_LINE, REF_IN_PAYLOAD, REF_WANT_CR, REF_WANT_LF, REF_FAIL
 struct nats_ref {
 	struct ref_list list;
 	const uint8_t *stream;
-	uint64_t line; /* where the present line began */
-	uint64_t left; /* of the payload */
+	uint64_t line;	/* where the present line began */
+	uint64_t left;	/* of the payload */
+	uint64_t fault; /* where the first fault is, once REF_FAILED */
 	uint8_t head[12];
 	enum ref_state state;
 	enum nats_kind kind;
@@ -102,13 +103,13 @@ static inline enum nats_verb ref__verb(const struct nats_ref *p)
 		const char *word;
 		enum nats_verb verb;
 	} words[] = {
-		{"pub", NATS_PUB},       {"hpub", NATS_HPUB}, {"msg", NATS_MSG},
-		{"hmsg", NATS_HMSG},     {"rmsg", NATS_RMSG}, {"lmsg", NATS_LMSG},
-		{"info", NATS_INFO},     {"sub", NATS_SUB},   {"connect", NATS_CONNECT},
-		{"unsub", NATS_UNSUB},   {"ping", NATS_PING}, {"pong", NATS_PONG},
-		{"+ok", NATS_PLUS_OK},   {"rs+", NATS_RSUB},  {"-err", NATS_MINUS_ERR},
-		{"rs-", NATS_RSUB},      {"ls+", NATS_LSUB},  {"ls-", NATS_LSUB},
-		{"a+", NATS_ACCOUNT},    {"a-", NATS_ACCOUNT},
+		{"pub", NATS_PUB},     {"hpub", NATS_HPUB},  {"msg", NATS_MSG},
+		{"hmsg", NATS_HMSG},   {"rmsg", NATS_RMSG},  {"lmsg", NATS_LMSG},
+		{"info", NATS_INFO},   {"sub", NATS_SUB},    {"connect", NATS_CONNECT},
+		{"unsub", NATS_UNSUB}, {"ping", NATS_PING},  {"pong", NATS_PONG},
+		{"+ok", NATS_PLUS_OK}, {"rs+", NATS_RSUB},   {"-err", NATS_MINUS_ERR},
+		{"rs-", NATS_RSUB},    {"ls+", NATS_LSUB},   {"ls-", NATS_LSUB},
+		{"a+", NATS_ACCOUNT},  {"a-", NATS_ACCOUNT},
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -135,7 +136,8 @@ static inline int ref__split(struct nats_ref *p, uint64_t end)
 			;
 		if (i == from)
 			break;
-		/* Beyond what is kept only the last two count: they stay at the end of the array. */
+		/* Beyond what is kept only the last two count: they stay at the end of the array.
+		 */
 		if (p->n_tokens == REF_TOKENS) {
 			p->token[REF_TOKENS - 2] = p->token[REF_TOKENS - 1];
 			p->n_tokens--;
@@ -174,7 +176,8 @@ static inline void ref__reply(const struct nats_ref *p, struct ref_unit *u, uint
 }
 
 /* "subject", "subject reply", "subject + reply queue..", "subject | queue..": tokens t .. end-1. */
-static inline int ref__routed(const struct nats_ref *p, struct ref_unit *u, uint32_t t, uint32_t end)
+static inline int ref__routed(const struct nats_ref *p, struct ref_unit *u, uint32_t t,
+			      uint32_t end)
 {
 	if (t >= end)
 		return 0;
@@ -310,9 +313,7 @@ static inline void ref__learn_kind(struct nats_ref *p, uint8_t verb)
 	switch (verb) {
 	case NATS_PUB:
 	case NATS_HPUB:
-	case NATS_MSG:
-	case NATS_SUB:
-	case NATS_UNSUB: p->kind = NATS_KIND_CLIENT; break;
+	case NATS_MSG: p->kind = NATS_KIND_CLIENT; break;
 	case NATS_RMSG:
 	case NATS_RSUB: p->kind = NATS_KIND_ROUTE; break;
 	case NATS_LSUB: p->kind = NATS_KIND_LEAF; break;
@@ -368,6 +369,7 @@ static inline void ref__header_byte(struct nats_ref *p, uint8_t c)
 /* The byte at position `at` of the stream. */
 static inline void nats_ref__byte(struct nats_ref *p, uint64_t at)
 {
+	enum ref_state was = p->state;
 	uint8_t c = p->stream[at];
 
 	switch (p->state) {
@@ -387,8 +389,10 @@ static inline void nats_ref__byte(struct nats_ref *p, uint64_t at)
 		p->state = c == '\n' ? REF_IN_LINE : REF_FAILED;
 		p->line = at + 1;
 		break;
-	case REF_FAILED: break;
+	case REF_FAILED: return;
 	}
+	if (p->state == REF_FAILED)
+		p->fault = was == REF_IN_LINE ? p->line : at;
 }
 
 /* Reads a stream that begins at a boundary. True when no fault was found. */

@@ -257,12 +257,13 @@ static int count_setting(void *ctx, const char *key, const char *value)
 /* What users run is understood; tests/run starts us in the root of the repository. */
 static void test_shipped(void **state)
 {
-	struct scenario *s = load_file("scenarios/aegis.yaml");
+	struct scenario *s;
 	int n = 0;
 
 	(void)state;
-	if (!s && strstr(said, "No such file"))
+	if (access("scenarios/aegis.yaml", R_OK))
 		skip();
+	s = load_file("scenarios/aegis.yaml");
 	assert_string_equal(said, "");
 	assert_non_null(s);
 	assert_int_equal(s->rpc.calls, 1000);

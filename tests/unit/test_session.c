@@ -87,6 +87,15 @@ static void not_a_session(void **state)
 		{"{\"schema\": 1}", -EINVAL, "\"phases\""},
 		{"{\"schema\": 1, \"phases\": {}}", -EINVAL, "\"phases\""},
 		{"{\"schema\": 1, \"series\": [], \"accounting\": {}}", -EINVAL, "trace --json"},
+		{"{\"schema\": 1, \"phases\": [], \"duration_s\": \"long\"}", -EINVAL,
+		 "duration_s: is not a number"},
+		{"{\"schema\": 1, \"phases\": [{\"rate_per_s\": {\"value\": []}}]}", -EINVAL,
+		 "phases[0].rate_per_s.value: is not a number"},
+		{"{\"schema\": 1, \"phases\": [{\"rounds\": 1.5}]}", -EINVAL,
+		 "phases[0].rounds: is not a count"},
+		{"{\"schema\": 1, \"phases\": [{\"name\": 1}]}", -EINVAL,
+		 "phases[0].name: is not a text"},
+		{"{\"schema\": 1, \"phases\": [], \"complete\": 1}", -EINVAL, "complete: "},
 		{"{\"schema\": 1, \"phases\": [3]}", -EINVAL, "phases[0]: is not an object"},
 		{"{\"schema\": 1, \"phases\": [{}, {\"latency\": {\"client\": {\"buckets\": [[5, "
 		 "1], [5, 1]]}}}]}",
@@ -265,6 +274,9 @@ static void loading(void **state)
 	write_file(path, "{\"schema\": 1, \"schema\": 1, \"phases\": []}", 40);
 	assert_int_equal(session__load(path, &back, why, sizeof(why)), -EINVAL);
 	write_file(path, "{\"\x1b[31m\": \xff}", 11);
+	assert_int_equal(session__load(path, &back, why, sizeof(why)), -EINVAL);
+	assert_printable(why);
+	write_file(path, "{\"a\": \x1b[31m}", 12);
 	assert_int_equal(session__load(path, &back, why, sizeof(why)), -EINVAL);
 	assert_printable(why);
 	unlink(path);

@@ -249,7 +249,7 @@ static void names(void **state)
 	(void)state;
 	for (unsigned int a = 0; a < 300; a++)
 		for (unsigned int b = 0; b < a; b++)
-			if (strcmp(wire_reason__name(a), "?"))
+			if (strcmp(wire_reason__name(a), "?") != 0)
 				assert_string_not_equal(wire_reason__name(a), wire_reason__name(b));
 	for (unsigned int r = 1; r < ROLE_MAX; r++)
 		assert_string_not_equal(wire_role__name(r), "?");

@@ -24,39 +24,39 @@ static struct target judge(enum target_op op, double limit, double value, double
 static void by_interval(void **state)
 {
 	static const struct {
-		enum target_op op;
 		double limit, value, lo, hi;
+		enum target_op op;
 		enum verdict want;
 	} table[] = {
 		/* <= : good is below */
-		{TARGET_LE, 10, 5, 4, 6, VERDICT_PASS},
-		{TARGET_LE, 10, 9, 8, 10, VERDICT_PASS}, /* the limit itself is good */
-		{TARGET_LE, 10, 9, 8, 10.01, VERDICT_INCONCLUSIVE},
-		{TARGET_LE, 10, 11, 9, 13, VERDICT_INCONCLUSIVE},
-		{TARGET_LE, 10, 11, 10, 13, VERDICT_INCONCLUSIVE}, /* 10 would be good */
-		{TARGET_LE, 10, 12, 10.01, 13, VERDICT_FAIL},
-		{TARGET_LE, 10, 5, 4, NAN, VERDICT_INCONCLUSIVE}, /* may be as high as it likes */
-		{TARGET_LE, 10, 12, 11, NAN, VERDICT_FAIL},	  /* and is bad wherever it is */
-		{TARGET_LE, 10, 5, NAN, 6, VERDICT_PASS},
-		{TARGET_LE, 10, 12, NAN, 13, VERDICT_INCONCLUSIVE},
-		{TARGET_LE, 10, 5, NAN, NAN, VERDICT_INCONCLUSIVE},
-		{TARGET_LE, 10, NAN, NAN, NAN, VERDICT_NO_DATA},
-		{TARGET_LE, 10, NAN, 4, 6, VERDICT_NO_DATA},
-		{TARGET_LE, NAN, 5, 4, 6, VERDICT_NO_DATA},
-		{TARGET_LE, 10, 5, 6, 4, VERDICT_INVALID},
+		{10, 5, 4, 6, TARGET_LE, VERDICT_PASS},
+		{10, 9, 8, 10, TARGET_LE, VERDICT_PASS}, /* the limit itself is good */
+		{10, 9, 8, 10.01, TARGET_LE, VERDICT_INCONCLUSIVE},
+		{10, 11, 9, 13, TARGET_LE, VERDICT_INCONCLUSIVE},
+		{10, 11, 10, 13, TARGET_LE, VERDICT_INCONCLUSIVE}, /* 10 would be good */
+		{10, 12, 10.01, 13, TARGET_LE, VERDICT_FAIL},
+		{10, 5, 4, NAN, TARGET_LE, VERDICT_INCONCLUSIVE}, /* may be as high as it likes */
+		{10, 12, 11, NAN, TARGET_LE, VERDICT_FAIL},	  /* and is bad wherever it is */
+		{10, 5, NAN, 6, TARGET_LE, VERDICT_PASS},
+		{10, 12, NAN, 13, TARGET_LE, VERDICT_INCONCLUSIVE},
+		{10, 5, NAN, NAN, TARGET_LE, VERDICT_INCONCLUSIVE},
+		{10, NAN, NAN, NAN, TARGET_LE, VERDICT_NO_DATA},
+		{10, NAN, 4, 6, TARGET_LE, VERDICT_NO_DATA},
+		{NAN, 5, 4, 6, TARGET_LE, VERDICT_NO_DATA},
+		{10, 5, 6, 4, TARGET_LE, VERDICT_INVALID},
 		/* counted */
-		{TARGET_LE, 0, 0, 0, 0, VERDICT_PASS},
-		{TARGET_LE, 0, 1, 1, 1, VERDICT_FAIL},
+		{0, 0, 0, 0, TARGET_LE, VERDICT_PASS},
+		{0, 1, 1, 1, TARGET_LE, VERDICT_FAIL},
 		/* >= : good is above */
-		{TARGET_GE, 10, 15, 12, 17, VERDICT_PASS},
-		{TARGET_GE, 10, 11, 10, 12, VERDICT_PASS},
-		{TARGET_GE, 10, 11, 9.99, 12, VERDICT_INCONCLUSIVE},
-		{TARGET_GE, 10, 8, 7, 10, VERDICT_INCONCLUSIVE},
-		{TARGET_GE, 10, 8, 7, 9.99, VERDICT_FAIL},
-		{TARGET_GE, 10, 15, NAN, 17, VERDICT_INCONCLUSIVE},
-		{TARGET_GE, 10, 8, NAN, 9, VERDICT_FAIL},
-		{TARGET_GE, 10, 15, 12, NAN, VERDICT_PASS},
-		{TARGET_GE, 10, 15, 9, NAN, VERDICT_INCONCLUSIVE},
+		{10, 15, 12, 17, TARGET_GE, VERDICT_PASS},
+		{10, 11, 10, 12, TARGET_GE, VERDICT_PASS},
+		{10, 11, 9.99, 12, TARGET_GE, VERDICT_INCONCLUSIVE},
+		{10, 8, 7, 10, TARGET_GE, VERDICT_INCONCLUSIVE},
+		{10, 8, 7, 9.99, TARGET_GE, VERDICT_FAIL},
+		{10, 15, NAN, 17, TARGET_GE, VERDICT_INCONCLUSIVE},
+		{10, 8, NAN, 9, TARGET_GE, VERDICT_FAIL},
+		{10, 15, 12, NAN, TARGET_GE, VERDICT_PASS},
+		{10, 15, 9, NAN, TARGET_GE, VERDICT_INCONCLUSIVE},
 	};
 
 	(void)state;

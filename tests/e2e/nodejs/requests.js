@@ -6,8 +6,10 @@
 //   n (requests a connection), inflight (at once on a connection), size, text (payload)
 //   headers: none, all, mixed; header (a value to send along)
 //   timeout (ms), noMux
+//   start (a file: waits for it before it connects)
 //   warm (requests before it says "warm"), go (a file: waits for it), until (a file: makes
-//   requests until it is there, n at least), stay (says "sent" and waits to be killed)
+//   requests until it is there, n at least), again (a file: says "idle", waits for it, and makes
+//   n more, which alone count), hold (a file: waits for it before it goes), stay (says "sent" and waits to be killed)
 //   calls: true: the output lists [t0, t1, connection] in ns of CLOCK_MONOTONIC
 "use strict";
 const { nats, fs, options, now, say, sleep, file, connect, payload, main } = require("./lib");
@@ -25,7 +27,8 @@ const o = options({
 	warm: 0,
 });
 const list = o.subjects ? JSON.parse(fs.readFileSync(o.subjects)) : null;
-const out = { ok: 0, no_responders: 0, timeouts: 0, errors: 0, wrong: 0, bytes: 0, calls: [] };
+const fresh = () => ({ ok: 0, no_responders: 0, timeouts: 0, errors: 0, wrong: 0, bytes: 0, calls: [] });
+let out = fresh();
 
 const headers = (i) => {
 	if (o.headers === "none" || (o.headers === "mixed" && i % 2)) return undefined;
@@ -78,6 +81,8 @@ const run = async (nc, c) => {
 
 main(async () => {
 	const ncs = [];
+	say("here");
+	if (o.start) await file(o.start);
 	for (let c = 0; c < o.connections; c++) ncs.push(await connect(o));
 	for (let i = 0; i < o.warm; i++) await Promise.all(ncs.map((nc, c) => one(nc, c, 0, false)));
 	say("warm");
@@ -89,7 +94,15 @@ main(async () => {
 		await sleep(600000);
 	}
 	await work;
+	if (o.again) {
+		say("idle");
+		await file(o.again);
+		out = fresh();
+		o.until = null;
+		await Promise.all(ncs.map((nc, c) => run(nc, c)));
+	}
+	if (o.hold) await file(o.hold);
 	await Promise.all(ncs.map((nc) => nc.close()));
-	delete out[o.calls ? "" : "calls"];
+	if (!o.calls) delete out.calls;
 	console.log(JSON.stringify(out));
 });
