@@ -165,5 +165,7 @@ void bench__judge(struct bench *b);
 /* The session document (docs/session.md); NULL: out of memory. */
 json_t *bench__session(const struct bench *b);
 json_t *bench__environment(const struct bench *b);
+/* A cgroup's path below the mount of v2: short, and the same wherever the run was started from. */
+const char *bench__cgroup_name(const struct bench *b, const struct cgroup *c);
 
 #endif

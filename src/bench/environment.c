@@ -34,8 +34,7 @@ static void cpu_model(char *buf, size_t size)
 		fclose(f);
 }
 
-/* A cgroup's path below the mount of v2. */
-static const char *below_mount(const struct bench *b, const struct cgroup *c)
+const char *bench__cgroup_name(const struct bench *b, const struct cgroup *c)
 {
 	size_t n = strlen(b->mounts.v2);
 
@@ -62,7 +61,7 @@ static void add_brokers(const struct bench *b, json_t *list)
 
 		snprintf(address, sizeof(address), "127.0.0.1:%u", n->client);
 		add_process(list, n->name, "nats-server", &n->child, address,
-			    below_mount(b, &n->cgroup));
+			    bench__cgroup_name(b, &n->cgroup));
 	}
 	for (i = 0; i < b->opts->n_urls; i++) {
 		snprintf(name, sizeof(name), "broker %zu", i + 1);
@@ -73,7 +72,7 @@ static void add_brokers(const struct bench *b, json_t *list)
 		const struct forward *f = &b->stack.forwards[i];
 
 		snprintf(address, sizeof(address), "127.0.0.1:%u", f->port);
-		add_process(list, f->name, "socat", &f->child, address, below_mount(b, &f->cgroup));
+		add_process(list, f->name, "socat", &f->child, address, bench__cgroup_name(b, &f->cgroup));
 	}
 }
 
@@ -85,19 +84,19 @@ static json_t *topology(const struct bench *b)
 	add_brokers(b, list);
 	for (i = 0; i < b->n_services; i++)
 		add_process(list, b->services[i].name, "service", &b->services[i].remote.child,
-			    NULL, below_mount(b, &b->services[i].cgroup));
+			    NULL, bench__cgroup_name(b, &b->services[i].cgroup));
 	for (i = 0; i < b->scenario->n_paths; i++) {
 		enum path p = b->scenario->paths[i];
 
 		add_process(list, b->rpc[p].child.name, "load", &b->rpc[p].child, NULL,
-			    below_mount(b, &b->load));
+			    bench__cgroup_name(b, &b->load));
 		if (b->scenario->has_events && !b->opts->ab_only)
 			add_process(list, b->publisher[p].child.name, "load",
-				    &b->publisher[p].child, NULL, below_mount(b, &b->load));
+				    &b->publisher[p].child, NULL, bench__cgroup_name(b, &b->load));
 	}
 	if (b->scenario->has_events && !b->opts->ab_only)
 		add_process(list, b->subscriber.child.name, "load", &b->subscriber.child, NULL,
-			    below_mount(b, &b->load));
+			    bench__cgroup_name(b, &b->load));
 	return list;
 }
 

@@ -103,10 +103,9 @@ static json_t *bytes(const struct container *c, uint64_t n)
 	return c->measured ? count(n) : json_null();
 }
 
-static json_t *service_object(const struct container *c)
+static json_t *service_object(const struct bench *b, const struct container *c)
 {
-	/* The hierarchy that counts memory. */
-	const char *cgroup = c->cgroup->v1[0] ? c->cgroup->v1 : c->cgroup->v2;
+	const char *cgroup = bench__cgroup_name(b, c->cgroup);
 
 	return json_pack("{s:o,s:o,s:o,s:o,s:o}", "name", session__text(c->name), "cgroup",
 			 session__text(cgroup), "current_bytes", bytes(c, c->memory.current_bytes),
@@ -139,7 +138,7 @@ static json_t *services_phase(const struct bench *b)
 	size_t i;
 
 	for (i = 0; i < b->n_services && i < b->n_containers; i++)
-		json_array_append_new(list, service_object(&b->containers[i]));
+		json_array_append_new(list, service_object(b, &b->containers[i]));
 	return json_pack("{s:s,s:s,s:{s:o,s:o,s:o,s:o}}", "name", "services", "kind", "services",
 			 "memory", "baseline_bytes", session__number(b->baseline_bytes),
 			 "total_bytes", session__number(b->total_bytes), "services", list,

@@ -20,6 +20,7 @@ setup() {
 
 teardown() {
 	cgroup_remove || true
+	stop_all
 	e2e_teardown
 }
 
@@ -528,6 +529,29 @@ listens() {
 	check tb identity 'all == {"broker ok": $n, "broker_out ok": $n}' '.accounting.seen == 2 * $n'
 	check both identity 'all == {"client ok": $n, "broker ok": $n, "broker_out ok": $n}'
 	check neither clean '.series == [] and .accounting.seen == 0'
+}
+
+@test "--pid of processes whose connections were there before" {
+	local p=t54 n=150
+	nats_start n1
+	echo_service "$p.echo"
+	node_spawn client requests "{\"url\": \"$NATS_URL\", \"subject\": \"$p.echo\", \"n\": $n,
+		\"warm\": 5, \"go\": \"$BATS_TEST_TMPDIR/go\"}" warm
+	trace_spawn ts --pid "$(pid_of svc)"
+	trace_spawn tb --pid "$(pid_of n1)" --port "$NATS_PORT"
+	trace_spawn tc --pid "$(pid_of client)" --comm node --port "$NATS_PORT"
+	# Different kinds must all match.
+	trace_spawn port --pid "$(pid_of client)" --port 1
+	trace_spawn comm --pid "$(pid_of client)" --comm nats-server --port "$NATS_PORT"
+	trace_ready ts tb tc port comm
+	touch "$BATS_TEST_TMPDIR/go"
+	wait_exit client 30
+	for t in ts tb tc port comm; do trace_stop "$t"; done
+	check ts identity 'all == {"service ok": $n}' '.accounting | .seen == $n and .orphans == 0'
+	check tb identity 'all == {"broker ok": $n, "broker_out ok": $n}'
+	check tc identity 'all == {"client ok": $n}'
+	check port clean '.series == [] and .accounting.bytes_seen == 0'
+	check comm clean '.series == [] and .accounting.bytes_seen == 0'
 }
 
 @test "--comm: the sockets of processes of a name" {

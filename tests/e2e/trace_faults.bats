@@ -17,6 +17,7 @@ setup() {
 }
 
 teardown() {
+	stop_all
 	e2e_teardown
 }
 
@@ -194,9 +195,9 @@ so_far() {
 	[ "$(attached $ids)" = 0 ]
 }
 
-# Ids of the programs that a process holds.
+# Ids of the programs that a process holds, itself or by a link.
 programs_of() {
-	e2e_programs_held | awk -v pid="$1" '$3 ~ "(^|,)" pid "(,|$)" { printf "%s ", $1 }'
+	grep -hs '^prog_id:' /proc/"$1"/fdinfo/* | awk '{ print $2 }' | sort -u | tr '\n' ' '
 }
 
 # attached ID...: how many of them are, to the root cgroup.

@@ -10,26 +10,6 @@
 nodejs=$BATS_TEST_DIRNAME/nodejs
 tools=$BATS_TEST_DIRNAME/tools
 
-# In place of the helpers' own. Not every bpftool knows who holds a program: the descriptors tell.
-e2e_programs_held() {
-	{
-		bpftool -j prog show 2>/dev/null | jq -r '.[]? | "\(.id) \(.name // "-")"'
-		grep -sH '^prog_id:' /proc/[0-9]*/fdinfo/*
-	} | awk '/^[0-9]/ { name[$1] = $2; next }
-		{ split($1, at, "/"); held[$2] = held[$2] "," at[3] }
-		END { for (id in name) print id, name[id], substr(held[id], 2) }'
-}
-
-# In place of the helpers' own too: other people's traces come and go on this machine, and the
-# kernel frees a program some time after its last holder ended. What is left is what was there at
-# every look.
-e2e_clean() {
-	E2E_LEFT=$(e2e_left | sort)
-	E2E_LEFT=$(comm -12 <(echo "${e2e_left_ever=$E2E_LEFT}") <(echo "$E2E_LEFT"))
-	e2e_left_ever=$E2E_LEFT
-	[ -z "$E2E_LEFT" ]
-}
-
 # npm's nats, as the lock file has it. Several test files may want it at once.
 node_ready() {
 	need_command node npm
@@ -49,6 +29,12 @@ node_run() {
 node_spawn() {
 	spawn_out "$1" "$(out_of "$1")" node "$nodejs/$2.js" "$3"
 	wait_said "$1" "${4:-ready}"
+}
+
+# Tells all that this test started to end, at once: e2e_teardown then need not wait for one after
+# the other.
+stop_all() {
+	[ ${#e2e_pids[@]} = 0 ] || kill "${e2e_pids[@]}" 2>/dev/null || true
 }
 
 out_of() {
