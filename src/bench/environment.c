@@ -72,7 +72,8 @@ static void add_brokers(const struct bench *b, json_t *list)
 		const struct forward *f = &b->stack.forwards[i];
 
 		snprintf(address, sizeof(address), "127.0.0.1:%u", f->port);
-		add_process(list, f->name, "socat", &f->child, address, bench__cgroup_name(b, &f->cgroup));
+		add_process(list, f->name, "socat", &f->child, address,
+			    bench__cgroup_name(b, &f->cgroup));
 	}
 }
 

@@ -127,9 +127,10 @@ def clean: identity and ([.accounting |
 check() {
 	local name=$1 expression
 	shift
+	# All at once; one by one only to find the culprit.
+	! holds "$name" "$(printf '(%s) and ' "$@")true" || return 0
 	for expression in "$@"; do
-		jq -e --arg p "${p:-}" --argjson n "${n:-0}" "$prelude $expression" \
-			"$BATS_TEST_TMPDIR/$name.final" >/dev/null || {
+		holds "$name" "$expression" || {
 			echo "does not hold for '$name': $expression" >&2
 			jq "$prelude"' {series: [.series[] | "\(.role) \(.route) \(.container)" +
 				" \(.status) \(.count)"][:40], accounting: (.accounting |
@@ -137,6 +138,11 @@ check() {
 			return 1
 		}
 	done
+	return 1
+}
+
+holds() {
+	jq -e --arg p "${p:-}" --argjson n "${n:-0}" "$prelude $2" "$BATS_TEST_TMPDIR/$1.final" >/dev/null
 }
 
 # expect FILE EXPRESSION...: the same for any JSON.
