@@ -151,20 +151,25 @@ static __always_inline bool filter__comm(const struct conn *c)
 	return false;
 }
 
-/* pid and comm, once the owner is known. The thread group's id is what ps calls pid. */
-static __noinline void filter__owner(struct conn *c)
+static __always_inline bool filter__pid(const struct conn *c)
 {
 	__u32 i;
 
-	if (c->filter != FILTER_UNDECIDED || !c->tgid || !c->cookie)
-		return;
-	c->filter = FILTER_STOP;
-	if (targ_n_comms && filter__comm(c))
-		c->filter = FILTER_PASS;
 	for (i = 0; i < 16 && i < targ_n_pids; i++) {
 		if (targ_pids[i] == c->tgid)
-			c->filter = FILTER_PASS;
+			return true;
 	}
+	return false;
+}
+
+/* pid and comm, once the owner is known. The thread group's id is what ps calls pid. */
+static __noinline void filter__owner(struct conn *c)
+{
+	if (c->filter != FILTER_UNDECIDED || !c->tgid || !c->cookie)
+		return;
+	c->filter = (targ_n_comms && !filter__comm(c)) || (targ_n_pids && !filter__pid(c))
+			    ? FILTER_STOP
+			    : FILTER_PASS;
 }
 
 /* Port and cgroup, when the socket is first seen. */

@@ -7,6 +7,8 @@
 #define HOPSCOPE_NATS_BPF_H
 
 #include "conn.bpf.h"
+#include "flight.bpf.h"
+#include "relay.bpf.h"
 
 /* Hooks of the framer, and what they need. */
 struct nats_io {
@@ -233,9 +235,6 @@ static __always_inline __u32 nats__outcome(const struct nats_unit *u)
 	return u->status >= 400 ? STATUS_ERROR : STATUS_OK;
 }
 
-static __always_inline void relay__look(struct conn *c);
-static __always_inline __u32 relay__role(const struct conn *c, __u32 role);
-
 /*
  * Takes out the exchange that a reply with this id closes: its request went the other way. An id
  * may have been put into any of the three places.
@@ -347,8 +346,6 @@ static __always_inline void nats__error(struct nats_io *io)
 		series__count(v, 0);
 }
 
-static __always_inline void relay__note(struct nats_io *io, const struct nats_unit *u);
-
 /* A unit was read for certain. */
 static __always_inline void nats__message_read(struct nats_io *io, struct nats_run *r)
 {
@@ -363,7 +360,7 @@ static __always_inline void nats__message_read(struct nats_io *io, struct nats_r
 			nats__error(io);
 		return;
 	}
-	relay__note(io, u);
+	relay__note(io->conn, io->dir, u);
 	if (u->ambiguous) {
 		nats__one_way(a, REASON_AMBIGUOUS);
 		return;

@@ -7,7 +7,7 @@
 #ifndef HOPSCOPE_RELAY_BPF_H
 #define HOPSCOPE_RELAY_BPF_H
 
-#include "nats.bpf.h"
+#include "conn.bpf.h"
 
 #define VERB_PUB_IN  1
 #define VERB_PUB_OUT 2
@@ -59,10 +59,9 @@ static __always_inline void relay__tell(struct conn *c)
  * that hands one of them on does both. (So does a program that holds a broker and is the client of
  * another one. Its sockets then are named relay, which they are not; routes tell them apart.)
  */
-static __always_inline void relay__note(struct nats_io *io, const struct nats_unit *u)
+static __always_inline void relay__note(struct conn *c, __u32 dir, const struct nats_unit *u)
 {
-	bool out = io->dir == OUT;
-	struct conn *c = io->conn;
+	bool out = dir == OUT;
 	__u32 verb;
 
 	if (u->verb == NATS_PUB || u->verb == NATS_HPUB)

@@ -16,7 +16,7 @@ node_ready() {
 	(
 		flock 9
 		[ -e "$nodejs/node_modules/.package-lock.json" ] || npm ci --prefix "$nodejs"
-	) 9>"${TMPDIR:-/tmp}/hopscope-npm.lock" >&2
+	) 9<"$nodejs/package.json" >&2
 }
 
 # node_run SCRIPT OPTIONS: in the foreground.
