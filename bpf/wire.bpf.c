@@ -253,12 +253,11 @@ static __always_inline int on_packet(struct __sk_buff *skb, __u32 dir)
 	struct segment s;
 	struct conn *c;
 
-	if (!sk)
+	/* Headers first: they are cheaper to read than the storage, and a bare ACK ends there. */
+	if (!sk || !segment__read(skb, &s))
 		return 1;
 	c = bpf_sk_storage_get(&conns, sk, 0, 0);
 	if (c && (c->proto == PROTO_OTHER || c->filter == FILTER_STOP))
-		return 1;
-	if (!segment__read(skb, &s))
 		return 1;
 	if (!c || !c->cookie) {
 		c = dir == OUT ? conn__create(skb, sk, s.sport, s.dport)
