@@ -14,8 +14,6 @@
 #include "route.h"
 #include "exchange.bpf.h"
 
-#define LANES_PER_CPU 4
-
 /* Payload bytes pass through here: not mmapable. */
 struct lane_scratch {
 	struct flight flight; /* being opened */

@@ -93,6 +93,8 @@ enum wire_reason {
  * no atomics; `gen` is odd while it is claimed, and a reader that sees the same even `gen` before
  * and after has a consistent copy. Both identities of the design hold in every such copy.
  */
+#define LANES_PER_CPU 4
+
 struct wire_acct {
 	__u64 gen;
 	__u64 seen; /* messages that could open an exchange */

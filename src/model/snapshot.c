@@ -88,6 +88,9 @@ static void acct_delta(struct wire_acct *out, const struct wire_acct *now,
 	for (int i = 0; i < REASON_MAX; i++)
 		DELTA(reason[i]);
 #undef DELTA
+	/* A split line framed in an interval before, found bad in this one: it moved. */
+	if (now->bytes_framed < before->bytes_framed)
+		out->bytes_unparsed -= before->bytes_framed - now->bytes_framed;
 	out->in_flight = now->in_flight;
 	out->reason[REASON_DELIVERIES] = now->reason[REASON_DELIVERIES];
 }

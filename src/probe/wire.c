@@ -23,7 +23,6 @@
 #define SERIES_DEFAULT	 512
 #define OVERFLOW_DEFAULT 65536
 #define TIMEOUT_DEFAULT	 (5ull * 1000000000)
-#define LANES_PER_CPU	 4
 #define OWNERS_EVERY_NS	 (1000000000ull) /* at most: a walk over every process's open files */
 
 struct wire {
@@ -39,7 +38,7 @@ struct wire {
 	size_t max_routes;
 	struct container_name *names;
 	size_t n_names;
-	uint32_t named; /* series whose cgroup was looked up */
+	uint32_t named; /* series_used when cgroups were last looked up */
 	int stats_fd;
 	uint64_t opened_ns, timeout_ns, swept_ns, owners_ns, owners_seen;
 	wire_exemplar_fn fn;
@@ -421,11 +420,13 @@ void wire__notice(struct wire *w)
 {
 	uint32_t used = w->skel->data->series_used;
 
-	for (uint32_t i = w->named > SERIES_FIXED ? w->named : SERIES_FIXED;
-	     i < used && i < w->max_series && w->series[i].used; i++) {
-		container_name(w, w->series[i].key.cgroup);
-		w->named = i + 1;
+	/* A number may stay unused (two CPUs made the same series): it must not hide those behind.
+	 */
+	for (uint32_t i = SERIES_FIXED; used != w->named && i < used && i < w->max_series; i++) {
+		if (w->series[i].used)
+			container_name(w, w->series[i].key.cgroup);
 	}
+	w->named = used;
 }
 
 /* Copies a series; its count is the histogram's total for those that have latency. */

@@ -365,3 +365,13 @@ long_of() {
 	trace_stop t
 	check t clean 'routes == ["_INBOX.*"]' "view(\"_INBOX.*\") == $four"
 }
+
+@test "no cgroup v2 hierarchy is mounted: exit 1, says so and how to mount one" {
+	run unshare -m bash -c '
+		for point in $(awk "/ - cgroup2 / {print \$5}" /proc/self/mountinfo); do
+			umount "$point" || exit 99
+		done
+		exec "$0" trace -d 1' "$HOPSCOPE"
+	[ "$status" -eq 1 ]
+	[[ $output == *"no cgroup v2 hierarchy is mounted"*"mount -t cgroup2"* ]]
+}

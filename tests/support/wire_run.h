@@ -26,9 +26,8 @@
 #include "wire.h"
 #include "wire.skel.h"
 
-#define LANES_PER_CPU 4
-#define PACKET_MAX    3400 /* a test run's packet is one page, headers and metadata included */
-#define SEGMENT_MAX   3200
+#define PACKET_MAX  3400 /* a test run's packet is one page, headers and metadata included */
+#define SEGMENT_MAX 3200
 
 enum { IN = 0, OUT = 1 };
 

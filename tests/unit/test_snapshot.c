@@ -264,9 +264,29 @@ static void names(void **state)
 	assert_string_equal(wire_reason__term(0), "other");
 }
 
+/* A split line is framed when it is kept, and unparsed when the rest shows that it is none. */
+static void test_delta_closes_when_framed_bytes_turn_bad(void **state)
+{
+	struct snapshot before = {0}, now = {0}, delta;
+
+	(void)state;
+	before.acct.bytes_seen = before.acct.bytes_framed = 100;
+	now.acct.bytes_seen = 110;
+	now.acct.bytes_framed = 60;
+	now.acct.bytes_unparsed = 50;
+	before.settled = now.settled = true;
+	assert_int_equal(snapshot__delta(&delta, &now, &before), 0);
+	assert_int_equal(delta.acct.bytes_seen, 10);
+	assert_int_equal(delta.acct.bytes_framed, 0);
+	assert_int_equal(delta.acct.bytes_unparsed, 10);
+	assert_true(snapshot__holds(&delta));
+	snapshot__free(&delta);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_delta_closes_when_framed_bytes_turn_bad),
 		cmocka_unit_test(delta_is_what_came_between),
 		cmocka_unit_test(delta_min_and_max_are_clipped_to_the_totals),
 		cmocka_unit_test(delta_finds_series_by_key),
