@@ -44,17 +44,25 @@ SRCS     := $(wildcard src/*.c src/*/*.c)
 LIB_OBJS := $(patsubst %.c,$(O)/%.o,$(filter-out src/main.c,$(SRCS)))
 SKELS    := $(patsubst bpf/%.bpf.c,$(O)/%.skel.h,$(wildcard bpf/*.bpf.c))
 LIB      := $(O)/libhopscope.a
+# Made from other than C: protocol buffers, and texts that are built in.
+PROTOS    := $(patsubst %.proto,$(O)/%.pb-c.h,$(wildcard src/*/*.proto))
+TEXTS     := $(patsubst %,$(O)/%.inc,$(wildcard src/*/*.js src/*/*.css))
+GENERATED := $(PROTOS) $(TEXTS)
+LIB_OBJS  += $(PROTOS:.h=.o)
 
 UNIT_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS  := $(patsubst %.c,$(O)/%,$(wildcard tests/bpf/test_*.c))
+# Programs for the tests to look at, which know nothing of hopscope.
+TARGETS    := $(patsubst %.c,$(O)/%,$(wildcard tests/targets/*.c))
 FUZZERS    := $(patsubst %.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # pkg-config may be absent until `scripts/deps` ran, so it is asked when first needed, and once.
-PKGS = libbpf libelf zlib libcyaml jansson libcap libnats \
+PKGS = libbpf libelf libdw capstone libprotobuf-c zlib libcyaml jansson libcap libnats \
        $(shell pkg-config --exists msgpack 2>/dev/null && echo msgpack || echo msgpack-c)
 once = $(eval $(1) := $(2))$($(1))
 PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell pkg-config --cflags $(PKGS)))
-PKG_LIBS   = $(call once,PKG_LIBS,$(shell pkg-config --libs $(PKGS)) -lm)
+# libiberty has no .pc file; liblzma is libdw's own need, too.
+PKG_LIBS   = $(call once,PKG_LIBS,$(shell pkg-config --libs $(PKGS) liblzma) -liberty -lm)
 
 # Skeletons are generated: as system headers they are nobody's warning.
 INCLUDES := -Isrc -Iinclude -isystem $(O)
@@ -87,7 +95,7 @@ $(LIB): $(LIB_OBJS) $(O)/.objects
 	$(say) AR $@
 	$(Q)rm -f $@ && $(AR) rcs $@ $(LIB_OBJS)
 
-$(O)/%.o: %.c $(O)/.flags | $(SKELS)
+$(O)/%.o: %.c $(O)/.flags | $(SKELS) $(GENERATED)
 	$(say) CC $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -MD -MP -c $< -o $@
@@ -103,6 +111,22 @@ $(O)/%.skel.h: $(O)/bpf/%.bpf.o
 	$(say) SKEL $@
 	$(Q){ echo '/* NOLINTBEGIN: generated */' && $(BPFTOOL) gen skeleton $< && \
 		echo '/* NOLINTEND */'; } >$@.tmp && mv $@.tmp $@
+
+$(O)/%.pb-c.c $(O)/%.pb-c.h: %.proto | tools
+	$(say) PROTO $@
+	@mkdir -p $(@D)
+	$(Q)protoc-c --c_out=$(O) $<
+
+$(O)/%.pb-c.o: $(O)/%.pb-c.c $(O)/.flags
+	$(say) CC $@
+	$(Q)$(CC) $(ALL_CFLAGS) -MD -MP -c $< -o $@
+
+# src/out/flame.js becomes `static const char flame_js[]`, src/out/flame.css flame_css.
+$(O)/%.inc: % Makefile
+	$(say) TEXT $@
+	@mkdir -p $(@D)
+	$(Q){ echo 'static const char $(subst .,_,$(notdir $*))[] =' && \
+		sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $< && echo ';'; } >$@.tmp && mv $@.tmp $@
 
 quoted = '$(subst ','\'',$(1))'
 FLAGS = $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(PKG_LIBS) $(CLANG) $(BPF_CFLAGS)
@@ -130,12 +154,30 @@ check-commands: | tools
 # Tests. Their output is read by tests/run, which also builds them.
 
 unit-tests: $(UNIT_TESTS)
-test-binaries: $(UNIT_TESTS) $(BPF_TESTS)
+test-binaries: $(UNIT_TESTS) $(BPF_TESTS) $(TARGETS)
 fuzzers: $(FUZZERS)
 
 $(UNIT_TESTS) $(BPF_TESTS): $(O)/%: $(O)/%.o $(LIB)
 	$(say) LINK $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS) -lcmocka -lm -lpthread
+
+include tests/targets/build.mk
+
+# A BPF program that only a test loads.
+$(O)/tests/bpf/%.bpf.o: tests/bpf/%.bpf.c $(O)/.flags
+	$(say) BPF $@
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -Itests/bpf -MMD -MP -MT $@ -MF $(@:.o=.d) -c $< -o $(@:.bpf.o=.tmp)
+	$(Q)$(BPFTOOL) gen object $@ $(@:.bpf.o=.tmp)
+
+$(O)/tests/bpf/%.skel.h: $(O)/tests/bpf/%.bpf.o
+	$(say) SKEL $@
+	$(Q){ echo '/* NOLINTBEGIN: generated */' && $(BPFTOOL) gen skeleton $< && \
+		echo '/* NOLINTEND */'; } >$@.tmp && mv $@.tmp $@
+
+$(O)/tests/bpf/test_unwind.o check: $(O)/tests/bpf/stack_walk.skel.h
+$(O)/tests/bpf/test_framers.o check: $(O)/tests/bpf/framers.skel.h
+-include $(O)/tests/bpf/stack_walk.bpf.d $(O)/tests/bpf/framers.bpf.d
 
 # The library is only instrumented (SANITIZE=fuzzer-no-link,...); the driver comes in here.
 $(FUZZERS): $(O)/%: $(O)/%.o $(LIB)
@@ -143,13 +185,14 @@ $(FUZZERS): $(O)/%: $(O)/%.o $(LIB)
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(PKG_LIBS)
 
 # What the benchmarks are made of: tests/bench/run uses them.
-BENCHES := $(O)/tests/bench/echo $(O)/tests/bench/coalesced
+BENCHES := $(addprefix $(O)/tests/bench/,echo coalesced fault requests heap)
 
 $(BENCHES): $(O)/%: $(O)/%.o $(O)/tests/bench/empty.o $(LIB)
 	$(say) LINK $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(O)/tests/bench/empty.o $(LIB) $(PKG_LIBS) -lpthread
 
 benches: $(BENCHES)
+benches: $(O)/tests/targets/mem_shapes
 
 demo:
 	@scripts/deps build run
@@ -175,7 +218,7 @@ bench:
 
 check: compile_commands.json
 	@scripts/deps build check
-	@$(MAKE) $(SKELS) check-commands
+	@$(MAKE) $(SKELS) $(GENERATED) check-commands
 	@scripts/lint
 
 format:
@@ -184,8 +227,8 @@ format:
 # All sources with the options they are built with, for clang-tidy and editors.
 compile_commands.json: FORCE | tools
 	@scripts/compile-commands $(call quoted,$(CC) $(ALL_CFLAGS)) $(SRCS) \
-		$(wildcard tests/unit/*.c tests/bpf/*.c tests/fuzz/*.c tests/bench/*.c) \
-		-- '$(CLANG) $(BPF_CFLAGS)' $(wildcard bpf/*.bpf.c) >$@.tmp && mv $@.tmp $@
+		$(filter-out %.bpf.c,$(wildcard tests/unit/*.c tests/bpf/*.c tests/fuzz/*.c tests/bench/*.c)) \
+		-- '$(CLANG) $(BPF_CFLAGS)' $(wildcard bpf/*.bpf.c tests/bpf/*.bpf.c) >$@.tmp && mv $@.tmp $@
 
 install: all
 	install -D -m 755 $(O)/hopscope $(DESTDIR)$(PREFIX)/bin/hopscope

@@ -23,10 +23,22 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct signal_struct {
+	atomic_t live;
+};
+
+struct mm_struct;
+
 struct task_struct {
 	int pid;
 	int tgid;
 	unsigned int flags;
+	struct mm_struct *mm;
+	struct signal_struct *signal;
 	char comm[16];
 };
 

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* pages_target.c with frame pointers and without unwind tables: see the Makefile. */
+#include "pages_target.c"
