@@ -9,13 +9,12 @@
 #include "wire.h"
 #include "proto/nats_stream.h"
 #include "lane.bpf.h"
+#include "named.bpf.h"
 
 #define PF_KTHREAD     0x00200000 /* include/linux/sched.h, stable since 2.6 */
 #define CONN_TRIES     32	  /* segments until an unrecognised connection is left alone */
 #define CONN_TRY_BYTES 1024	  /* of a segment, while not recognised */
 #define CONN_CACHE     8
-
-enum conn_filter { FILTER_UNDECIDED = 0, FILTER_PASS = 1, FILTER_STOP = 2 };
 
 enum { IN = 0, OUT = 1 }; /* direction of a segment, seen from the socket */
 
@@ -66,8 +65,8 @@ struct conn {
 	__u8 relay;	 /* its process is a forwarder */
 	__u8 flights;	 /* an exchange did not fit into `first`: the socket has a table */
 	__u8 kind;	 /* enum nats_kind */
-	__u8 pad;
-	__u32 overflow; /* how many of its exchanges are in the overflow map, at most */
+	__u8 named;	 /* enum conn_filter: the verdict on its cgroup's names */
+	__u32 overflow;	 /* how many of its exchanges are in the overflow map, at most */
 	__u32 pad1;
 	struct nats_dir nats[2];
 	__u64 last_route;	    /* hash and route of the last subject, as in route_cache */
@@ -162,14 +161,32 @@ static __always_inline bool filter__pid(const struct conn *c)
 	return false;
 }
 
-/* pid and comm, once the owner is known. The thread group's id is what ps calls pid. */
-static __noinline void filter__owner(struct conn *c)
+static __always_inline bool filter__owned(const struct conn *c)
 {
-	if (c->filter != FILTER_UNDECIDED || !c->tgid || !c->cookie)
+	return (!targ_n_comms || filter__comm(c)) && (!targ_n_pids || filter__pid(c));
+}
+
+/*
+ * pid and comm, once the owner is known (the thread group's id is what ps calls pid), and the names
+ * of the cgroup, once userspace knows them.
+ */
+static __noinline void filter__decide(struct conn *c)
+{
+	bool owned = !targ_n_pids && !targ_n_comms;
+
+	if (c->filter != FILTER_UNDECIDED || !c->cookie)
 		return;
-	c->filter = (targ_n_comms && !filter__comm(c)) || (targ_n_pids && !filter__pid(c))
-			    ? FILTER_STOP
-			    : FILTER_PASS;
+	if (targ_named && c->named == FILTER_UNDECIDED)
+		c->named = (__u8)named__verdict(c->cgroup);
+	if (!owned && c->tgid) {
+		owned = filter__owned(c);
+		if (!owned)
+			c->filter = FILTER_STOP;
+	}
+	if (targ_named && c->named == FILTER_STOP)
+		c->filter = FILTER_STOP;
+	else if (owned && (!targ_named || c->named == FILTER_PASS))
+		c->filter = FILTER_PASS;
 }
 
 /* Port and cgroup, when the socket is first seen. */
@@ -177,8 +194,8 @@ static __always_inline void filter__socket(struct __sk_buff *skb, struct conn *c
 {
 	if ((targ_n_ports && !filter__port(c)) || (targ_n_cgroups && !filter__cgroup(skb)))
 		c->filter = FILTER_STOP;
-	else if (!targ_n_pids && !targ_n_comms)
-		c->filter = FILTER_PASS;
+	else
+		filter__decide(c);
 }
 
 /* Typed reads, not bpf_probe_read_kernel(): lockdown's "confidentiality" refuses that one. */
@@ -190,7 +207,7 @@ static __always_inline void conn__set_owner(struct conn *c, struct task_struct *
 	to[0] = *(__u64 *)&t->comm[0];
 	to[1] = *(__u64 *)&t->comm[8];
 	c->tgid = t->tgid;
-	filter__owner(c);
+	filter__decide(c);
 }
 
 /*
@@ -230,7 +247,6 @@ static __always_inline struct conn *conn__create(struct __sk_buff *skb, struct b
 	c->port_remote = remote;
 	c->claimed = filter__port(c) || port__usual(local) || port__usual(remote);
 	filter__socket(skb, c);
-	filter__owner(c);
 	return c;
 }
 

@@ -209,7 +209,7 @@ static __always_inline void conn__feed(struct __sk_buff *skb, struct conn *c, st
 		conn__missed(c, a, dir, beyond, REASON_RESYNC);
 }
 
-/* Sockets whose owner decides: known now, or asked for. False: not this one, or not yet. */
+/* Sockets whose owner or container decides: known now, or asked for. False: not it, or not yet. */
 static __always_inline bool conn__wanted(struct conn *c, struct wire_acct *a, __u32 dir)
 {
 	if (!c->tgid) {
@@ -218,6 +218,8 @@ static __always_inline bool conn__wanted(struct conn *c, struct wire_acct *a, __
 		if (!c->tgid)
 			owners_wanted++;
 	}
+	if (targ_named && c->filter == FILTER_UNDECIDED)
+		filter__decide(c);
 	if (c->filter == FILTER_UNDECIDED)
 		a->reason[REASON_OWNER]++;
 	return c->filter == FILTER_PASS;
@@ -414,5 +416,15 @@ int wire_owners(struct bpf_iter__task_file *ctx)
 	if (!c || c->tgid == task->tgid)
 		return 0;
 	conn__set_owner(c, task);
+	return 0;
+}
+
+/* Only attached with filters by name: most containers are decided on before they send. */
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(wire_cgroup, struct cgroup___named *cgrp)
+{
+	/* The v2 hierarchy is number 0; ids of v1 hierarchies are numbers of their own. */
+	if (!cgrp->root->hierarchy_id)
+		named__verdict(cgrp->kn->id);
 	return 0;
 }

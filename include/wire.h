@@ -72,7 +72,8 @@ enum wire_reason {
 	REASON_REFUSED = 17, /* not readable, no room for a split line, or too many units */
 	/* In no identity: */
 	REASON_RETRANS = 18, /* retransmitted bytes, passed over */
-	REASON_OWNER = 19,   /* segments of sockets whose owner is not known, under --pid/--comm */
+	REASON_OWNER = 19,   /* segments of sockets whose owner is not known yet, under --pid and
+				--comm, or whose container is not, under --container and --pod */
 	REASON_BUSY = 20,    /* segments passed over: no free lane, or parsed on another CPU; their
 				bytes then count as a gap */
 	REASON_SERIES_FULL = 21, /* look-ups that ended in an "(other)" series */

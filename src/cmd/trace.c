@@ -19,6 +19,7 @@
 #include "probe/wire.h"
 
 #define NOTICE_NS 100000000ull
+#define DECIDE_NS 20000000ull /* a container that is waited for is not to send unseen */
 
 struct trace {
 	struct wire_opts wire;
@@ -269,6 +270,7 @@ static int total(struct trace *t)
  */
 static void sleep_until(struct trace *t, uint64_t at)
 {
+	uint64_t notice = t->wire.n_containers || t->wire.n_pods ? DECIDE_NS : NOTICE_NS;
 	uint64_t now, step;
 	struct timespec ts;
 
@@ -277,7 +279,7 @@ static void sleep_until(struct trace *t, uint64_t at)
 		now = (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 		if (stop_signal || now >= at)
 			return;
-		step = now + NOTICE_NS < at ? now + NOTICE_NS : at;
+		step = now + notice < at ? now + notice : at;
 		ts.tv_sec = (time_t)(step / 1000000000);
 		ts.tv_nsec = (long)(step % 1000000000);
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
@@ -346,7 +348,7 @@ static int run(struct trace *t)
 
 int cmd_trace(int argc, char **argv)
 {
-	struct trace t = {.interval = 1, .table = {.max_rows = 40}};
+	struct trace t = {.interval = 1, .table = {.max_rows = 40}, .wire = {.names = true}};
 	struct sigaction sa = {.sa_handler = on_signal};
 	int done;
 

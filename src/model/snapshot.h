@@ -12,11 +12,15 @@
 
 #include "wire.h"
 
+#define SNAPSHOT_CONTAINER_LEN 512
+
 struct snapshot_series {
 	struct series_key key;
 	char route[ROUTE_LEN + 1];
-	char container[128]; /* cgroup path below the v2 mount, "/" for the root, "?" when gone */
-	uint64_t count;	     /* exchanges (answered or not); equals the histogram's total when OK */
+	/* Label of the container where it is known and was asked for, else the cgroup's path below
+	 * the v2 mount: "/" for the root, "?" when it is gone. */
+	char container[SNAPSHOT_CONTAINER_LEN];
+	uint64_t count; /* exchanges (answered or not); equals the histogram's total when OK */
 	uint64_t bytes;
 	struct hist hist; /* hist.min is ns + 1, 0 when empty */
 };

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-#define _GNU_SOURCE
 #include "probe/filter.h"
 
 #include <errno.h>
 #include <fnmatch.h>
-#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "log.h"
 
@@ -76,39 +75,25 @@ static int add_cgroup(const char *arg, struct wire_opts *o)
 	return 0;
 }
 
-/* nftw() takes no context. */
-static struct {
-	const char *name;
-	struct wire_opts *opts;
-	int err;
-} wanted;
-
-static int visit_cgroup(const char *path, const struct stat *st, int type, struct FTW *ftw)
+static int add_name(const char *option, const char *arg, const char **list, size_t *n)
 {
-	(void)st;
-	if (type != FTW_D || !ftw->level || !strstr(path + ftw->base, wanted.name))
-		return FTW_CONTINUE;
-	wanted.err = add_cgroup(path, wanted.opts);
-	return wanted.err ? FTW_STOP : FTW_SKIP_SUBTREE;
+	if (!*arg)
+		return log_fail(-EINVAL, "%s: the name is empty", option);
+	if (!cgroup2__mount())
+		return log_fail(-EINVAL, "%s: no cgroup v2 hierarchy is mounted", option);
+	if (*n == WIRE_MAX_FILTER)
+		return too_many(option, WIRE_MAX_FILTER);
+	list[(*n)++] = arg;
+	return 0;
 }
 
-static int add_container(const char *arg, struct wire_opts *o)
+static int set_host_root(const char *arg, struct wire_opts *o)
 {
-	size_t before = o->n_cgroups;
-	const char *mount = cgroup2__mount();
+	struct stat st;
 
-	if (!*arg || !mount)
-		return log_fail(-EINVAL, "--container: %s",
-				*arg ? "no cgroup v2 hierarchy is mounted" : "the name is empty");
-	wanted.name = arg;
-	wanted.opts = o;
-	wanted.err = 0;
-	nftw(mount, visit_cgroup, 16, FTW_PHYS | FTW_ACTIONRETVAL);
-	if (wanted.err)
-		return wanted.err;
-	if (o->n_cgroups == before)
-		return log_fail(-ENOENT, "--container %s: no cgroup below %s has that in its name",
-				arg, mount);
+	if (stat(arg, &st) || !S_ISDIR(st.st_mode))
+		return log_fail(-ENOTDIR, "--host-root %s: no such directory", arg);
+	o->host_root = arg;
 	return 0;
 }
 
@@ -120,7 +105,10 @@ int filter__option(int opt, const char *arg, struct wire_opts *o, struct filter_
 				  WIRE_MAX_FILTER);
 	case FILTER_OPT_COMM: return add_comm(arg, o);
 	case FILTER_OPT_CGROUP: return add_cgroup(arg, o);
-	case FILTER_OPT_CONTAINER: return add_container(arg, o);
+	case FILTER_OPT_CONTAINER:
+		return add_name("--container", arg, o->containers, &o->n_containers);
+	case FILTER_OPT_POD: return add_name("--pod", arg, o->pods, &o->n_pods);
+	case FILTER_OPT_HOST_ROOT: return set_host_root(arg, o);
 	case FILTER_OPT_PORT:
 		return add_number("--port", arg, 65535, NULL, o->ports, &o->n_ports,
 				  WIRE_MAX_PORTS);

@@ -12,6 +12,8 @@ enum filter_option {
 	FILTER_OPT_COMM,
 	FILTER_OPT_CGROUP,
 	FILTER_OPT_CONTAINER,
+	FILTER_OPT_POD,
+	FILTER_OPT_HOST_ROOT,
 	FILTER_OPT_PORT,
 	FILTER_OPT_PROTO,
 	FILTER_OPT_ROUTE,
@@ -23,21 +25,28 @@ enum filter_option {
 		{"comm", required_argument, NULL, FILTER_OPT_COMM},           \
 		{"cgroup", required_argument, NULL, FILTER_OPT_CGROUP},       \
 		{"container", required_argument, NULL, FILTER_OPT_CONTAINER}, \
+		{"pod", required_argument, NULL, FILTER_OPT_POD},             \
+		{"host-root", required_argument, NULL, FILTER_OPT_HOST_ROOT}, \
 		{"port", required_argument, NULL, FILTER_OPT_PORT},           \
 		{"proto", required_argument, NULL, FILTER_OPT_PROTO},         \
 	{                                                                     \
 		"route", required_argument, NULL, FILTER_OPT_ROUTE            \
 	}
 
-#define FILTER_HELP                                                                       \
-	"filters (each may be given several times; different kinds must all match):\n"    \
-	"  --pid PID           sockets of this process\n"                                 \
-	"  --comm NAME         sockets of processes of this name\n"                       \
-	"  --cgroup PATH       sockets of this cgroup v2 and those below it\n"            \
-	"  --container NAME    sockets of cgroups whose name contains NAME\n"             \
-	"  --port PORT         this local or remote port; what is not understood there\n" \
-	"                      is counted as unparsed\n"                                  \
-	"  --proto NAME        nats\n"                                                    \
+#define FILTER_HELP                                                                         \
+	"filters (each may be given several times; different kinds must all match):\n"      \
+	"  --pid PID           sockets of this process\n"                                   \
+	"  --comm NAME         sockets of processes of this name\n"                         \
+	"  --cgroup PATH       sockets of this cgroup v2 and those below it\n"              \
+	"  --container NAME    sockets of containers with NAME in their name, label\n"      \
+	"                      (namespace/pod/name) or cgroup path, or with an id that\n"   \
+	"                      begins so; also of those that start later\n"                 \
+	"  --pod NAME          sockets of pods with NAME in namespace/pod, or such a uid\n" \
+	"  --host-root DIR     where the host's /run and /var are, for the names of\n"      \
+	"                      containers (default /)\n"                                    \
+	"  --port PORT         this local or remote port; what is not understood there\n"   \
+	"                      is counted as unparsed\n"                                    \
+	"  --proto NAME        nats\n"                                                      \
 	"  --route GLOB        routes to print, for example 'rpc.*' (counters cover all)\n"
 
 #define FILTER_MAX_ROUTES 16

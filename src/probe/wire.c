@@ -17,6 +17,7 @@
 
 #include "log.h"
 #include "probe/privileges.h"
+#include "probe/wire_names.h"
 #include "wire.skel.h"
 
 #define ROUTES_DEFAULT	 256
@@ -28,6 +29,7 @@
 struct wire {
 	struct wire_bpf *skel;
 	struct bpf_link *egress, *ingress, *destroy;
+	struct bpf_link *made;		 /* cgroups; with filters by name only */
 	struct bpf_link *sweep, *owners; /* iterators: run when read */
 	struct ring_buffer *ring;
 	struct wire_acct *lanes; /* mapped, n_lanes of them */
@@ -36,19 +38,13 @@ struct wire {
 	size_t max_series;
 	char (*route_names)[ROUTE_LEN + 1]; /* by number, max_routes of them */
 	size_t max_routes;
-	struct container_name *names;
-	size_t n_names;
+	struct wire_opts opts;
+	struct wire_names *names;
 	uint32_t named; /* series_used when cgroups were last looked up */
 	int stats_fd;
 	uint64_t opened_ns, timeout_ns, swept_ns, owners_ns, owners_seen;
 	wire_exemplar_fn fn;
 	void *fn_ctx;
-};
-
-/* Cgroup ids seen, and their paths: asked once each. */
-struct container_name {
-	uint64_t id;
-	char path[128];
 };
 
 static uint64_t now_ns(void)
@@ -80,6 +76,25 @@ static void set_filters(struct wire_bpf__rodata *ro, const struct wire_opts *o)
 	ro->targ_n_cgroups = (uint32_t)o->n_cgroups;
 }
 
+static bool by_name(const struct wire_opts *o)
+{
+	return o->n_containers || o->n_pods;
+}
+
+/* Without the tracepoint a new cgroup is noticed by its first segment. */
+static int configure_names(struct wire *w, const struct wire_opts *o)
+{
+	struct wire_bpf *s = w->skel;
+	bool seen = by_name(o) && libbpf_find_vmlinux_btf_id("cgroup_mkdir", BPF_TRACE_RAW_TP) > 0;
+	int err = bpf_program__set_autoload(s->progs.wire_cgroup, seen);
+
+	s->rodata->targ_named = by_name(o);
+	if (!by_name(o))
+		return err;
+	err = err ? err : bpf_map__set_max_entries(s->maps.verdicts, WIRE_VERDICTS);
+	return err ? err : bpf_map__set_max_entries(s->maps.undecided, WIRE_UNDECIDED);
+}
+
 static int configure(struct wire *w, const struct wire_opts *o)
 {
 	uint32_t routes = o->max_routes ? o->max_routes : ROUTES_DEFAULT;
@@ -101,7 +116,8 @@ static int configure(struct wire *w, const struct wire_opts *o)
 	s->rodata->targ_max_routes = routes;
 	s->rodata->targ_max_series = series;
 	set_filters(s->rodata, o);
-	err = bpf_map__set_max_entries(s->maps.lanes, (uint32_t)w->n_lanes);
+	err = configure_names(w, o);
+	err = err ? err : bpf_map__set_max_entries(s->maps.lanes, (uint32_t)w->n_lanes);
 	err = err ? err : bpf_map__set_max_entries(s->maps.scratches, (uint32_t)w->n_lanes);
 	err = err ? err : bpf_map__set_max_entries(s->maps.routes, routes);
 	err = err ? err : bpf_map__set_max_entries(s->maps.series, series);
@@ -169,7 +185,13 @@ int wire__open(struct wire **out, const struct wire_opts *opts)
 	if (!w)
 		return log_fail(-ENOMEM, "out of memory");
 	w->stats_fd = -1;
+	w->opts = *opts;
 	w->opened_ns = now_ns();
+	w->names = wire_names__open(&w->opts);
+	if (!w->names) {
+		err = log_fail(-ENOMEM, "out of memory");
+		goto fail;
+	}
 	libbpf_set_print(print_libbpf);
 	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* counts for BPF before 5.11 only */
 	w->skel = wire_bpf__open();
@@ -259,6 +281,21 @@ static int run_iterator(struct bpf_link *link)
 	return n < 0 ? -errno : 0;
 }
 
+/* First the tracepoint, then those that are there: none is missed in between. */
+static int attach_named(struct wire *w)
+{
+	if (!by_name(&w->opts))
+		return 0;
+	if (bpf_program__fd(w->skel->progs.wire_cgroup) >= 0) {
+		w->made = bpf_program__attach(w->skel->progs.wire_cgroup);
+		if (!w->made)
+			return log_fail(-errno, "cannot attach to cgroup_mkdir: %s",
+					strerror(errno));
+	}
+	return wire_names__filter(w->names, bpf_map__fd(w->skel->maps.verdicts),
+				  bpf_map__fd(w->skel->maps.undecided));
+}
+
 int wire__attach(struct wire *w)
 {
 	int err = attach_iterators(w);
@@ -275,7 +312,8 @@ int wire__attach(struct wire *w)
 	w->destroy = bpf_program__attach(w->skel->progs.wire_destroy);
 	if (!w->destroy)
 		return log_fail(-errno, "cannot attach to tcp_destroy_sock: %s", strerror(errno));
-	err = attach_packets(w);
+	err = attach_named(w);
+	err = err ? err : attach_packets(w);
 	if (err)
 		wire__detach(w);
 	return err;
@@ -286,7 +324,8 @@ void wire__detach(struct wire *w)
 	bpf_link__destroy(w->egress);
 	bpf_link__destroy(w->ingress);
 	bpf_link__destroy(w->destroy);
-	w->egress = w->ingress = w->destroy = NULL;
+	bpf_link__destroy(w->made);
+	w->egress = w->ingress = w->destroy = w->made = NULL;
 }
 
 void wire__close(struct wire *w)
@@ -304,7 +343,7 @@ void wire__close(struct wire *w)
 	wire__statistics(w, false);
 	wire_bpf__destroy(w->skel);
 	free(w->route_names);
-	free(w->names);
+	wire_names__close(w->names);
 	free(w);
 }
 
@@ -396,26 +435,6 @@ const char *wire__route_name(struct wire *w, uint32_t route)
 	return w->route_names[route][0] ? w->route_names[route] : "?";
 }
 
-static const char *container_name(struct wire *w, uint64_t id)
-{
-	struct container_name *more;
-
-	if (id <= 1) /* the root's id; 0 is the "(other)" series */
-		return id ? "/" : "?";
-	for (size_t i = 0; i < w->n_names; i++) {
-		if (w->names[i].id == id)
-			return w->names[i].path;
-	}
-	more = realloc(w->names, (w->n_names + 1) * sizeof(*more));
-	if (!more)
-		return "?";
-	w->names = more;
-	more += w->n_names++;
-	more->id = id;
-	cgroup2__path(id, more->path, sizeof(more->path));
-	return more->path;
-}
-
 void wire__notice(struct wire *w)
 {
 	uint32_t used = w->skel->data->series_used;
@@ -424,9 +443,10 @@ void wire__notice(struct wire *w)
 	 */
 	for (uint32_t i = SERIES_FIXED; used != w->named && i < used && i < w->max_series; i++) {
 		if (w->series[i].used)
-			container_name(w, w->series[i].key.cgroup);
+			wire_names__get(w->names, w->series[i].key.cgroup);
 	}
 	w->named = used;
+	wire_names__notice(w->names);
 }
 
 /* Copies a series; its count is the histogram's total for those that have latency. */
@@ -445,7 +465,8 @@ static void series__read(struct wire *w, const struct series_val *v, struct snap
 	for (int i = 0; i < (int)HIST_BUCKETS; i++)
 		out->count += out->hist.bucket[i];
 	snprintf(out->route, sizeof(out->route), "%s", wire__route_name(w, v->key.route));
-	snprintf(out->container, sizeof(out->container), "%s", container_name(w, out->key.cgroup));
+	snprintf(out->container, sizeof(out->container), "%s",
+		 wire_names__get(w->names, out->key.cgroup));
 }
 
 /* Only touched pages are looked at: the series in use and, once one is full, the fixed ones. */

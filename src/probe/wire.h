@@ -34,6 +34,17 @@ struct wire_opts {
 	uint64_t cgroups[WIRE_MAX_FILTER];	 /* cgroup v2 ids, descendants included */
 	uint32_t cgroup_levels[WIRE_MAX_FILTER]; /* and their depths: cgroup2__find() */
 	size_t n_cgroups;
+	/*
+	 * Names as container__matches() and container__in_pod() take them; the cgroup's first
+	 * segments may be passed over until its name is known (REASON_OWNER). The strings must
+	 * stay.
+	 */
+	const char *containers[WIRE_MAX_FILTER];
+	size_t n_containers;
+	const char *pods[WIRE_MAX_FILTER];
+	size_t n_pods;
+	bool names;	       /* call cgroups by their containers' names, where known */
+	const char *host_root; /* where the runtimes' files are; NULL: "/" */
 };
 
 struct wire;
@@ -58,7 +69,8 @@ int wire__read(struct wire *w, struct snapshot *s);
 
 /*
  * Looks up the names of cgroups that came up since the last call or reading: a container may be
- * gone when its interval is read. Costs nothing when there is none.
+ * gone when its interval is read, and one that is filtered for waits for it. Costs next to nothing
+ * when there is none.
  */
 void wire__notice(struct wire *w);
 

@@ -248,7 +248,7 @@ programs_gone() {
 		--port 65536
 		--port http
 		--cgroup /no/such/cgroup
-		--container no-such-container-anywhere
+		--host-root /no/such/root
 		--proto http
 		--sort p50
 		--sample 0
@@ -276,6 +276,8 @@ programs_gone() {
 	run --separate-stderr "$HOPSCOPE" trace --comm ''
 	[ "$status" = 2 ]
 	run --separate-stderr "$HOPSCOPE" trace --container ''
+	[ "$status" = 2 ]
+	run --separate-stderr "$HOPSCOPE" trace --pod ''
 	[ "$status" = 2 ]
 }
 

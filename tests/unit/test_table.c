@@ -167,6 +167,13 @@ static void containers_show_when_there_is_one(void **state)
 	assert_non_null(strstr(text, "container"));
 	assert_non_null(strstr(text, "/kube/pod\\x1b[2J"));
 	free(text);
+	/* A label goes in whole, and so does a path of the kubelet's, which takes 200 bytes. */
+	strcpy(series[0].container, "prod/shop-7d9f/app");
+	memset(series[1].container, 'k', 200);
+	text = printed(&s, &opts);
+	assert_non_null(strstr(text, "  prod/shop-7d9f/app  "));
+	assert_non_null(strstr(text, series[1].container));
+	free(text);
 }
 
 static void losses_and_their_reasons(void **state)
