@@ -8,6 +8,8 @@
 	X(doctor, "",                                                                        \
 	  "what this kernel and these privileges allow, and what to do about the rest")      \
 	X(trace, "[filters]", "live latency by route")                                       \
+	X(mem, "[filters]", "containers, limits, growth")                                    \
+	X(heap, "PID", "who holds the memory: table, folded stacks, flame graph, pprof")     \
 	X(bench, "SCENARIO.yaml", "start the stack, drive the load, measure, judge, report") \
 	X(report, "SESSION", "render a recorded session again")
 

@@ -128,12 +128,23 @@ char *units__count(char *buf, size_t len, uint64_t v)
 	return group(buf, len, plain);
 }
 
+bool units__scales(const char *unit)
+{
+	return !strcmp(unit, "ns") || !strcmp(unit, "bytes") || !strcmp(unit, "bytes/h");
+}
+
 char *units__format_digits(char *buf, size_t len, double v, const char *unit, int digits)
 {
 	if (!strcmp(unit, "ns"))
 		return format_ns(buf, len, v, digits);
 	if (!strcmp(unit, "bytes"))
 		return format_bytes(buf, len, v, digits);
+	if (!strcmp(unit, "bytes/h")) {
+		format_bytes(buf, len, v, digits);
+		if (!isnan(v) && strlen(buf) < len)
+			snprintf(buf + strlen(buf), len - strlen(buf), "/h");
+		return buf;
+	}
 	number(buf, len, v, digits);
 	if (unit[0] && !isnan(v) && strlen(buf) < len)
 		snprintf(buf + strlen(buf), len - strlen(buf), " %s", unit);

@@ -3,6 +3,7 @@
 #ifndef HOPSCOPE_UNITS_H
 #define HOPSCOPE_UNITS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,11 +17,14 @@ char *units__bytes(char *buf, size_t len, double bytes);
 char *units__number(char *buf, size_t len, double v);
 char *units__count(char *buf, size_t len, uint64_t v);
 /*
- * v with its unit: "ns" and "bytes" as above, "%" as "1.23 %", "" bare, any other as "v unit"
+ * v with its unit: "ns" and "bytes" as above, "bytes/h" as "1.50 MiB/h", "%" as "1.23 %", "" bare,
+ * any other as "v unit"
  * ("6,666 events/s").
  */
 char *units__format(char *buf, size_t len, double v, const char *unit);
 /* The same with another number of significant digits. */
 char *units__format_digits(char *buf, size_t len, double v, const char *unit, int digits);
+/* Whether what is written for the unit depends on the value (ns or ms, KiB or GiB). */
+bool units__scales(const char *unit);
 
 #endif

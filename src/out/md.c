@@ -80,7 +80,7 @@ void md__interval(struct text *out, double lo, double hi, const char *unit)
 		text__add(out, ", no lower bound");
 	} else {
 		/* a unit that does not change with the value is said once */
-		md__value(out, lo, !strcmp(unit, "ns") || !strcmp(unit, "bytes") ? unit : "");
+		md__value(out, lo, units__scales(unit) ? unit : "");
 		text__add(out, " to ");
 		md__value(out, hi, unit);
 	}

@@ -52,6 +52,8 @@ const char *md__clock(const json_t *phase);
 void md__summary(struct text *out, const json_t *session);
 void md__environment(struct text *out, const json_t *session);
 void md__configuration(struct text *out, const json_t *session);
+/* Of a services or a memory phase; nothing for others. */
+void md__memory(struct text *out, const json_t *phase);
 void md__phase_section(struct text *out, const json_t *phase);
 void md__differences(struct text *out, const json_t *session);
 void md__loops(struct text *out, const json_t *session);

@@ -99,9 +99,12 @@ static void add_attempts(struct text *out, const json_t *phase)
 	else
 		md__share(out, failed, attempted);
 	add_errors(out, phase);
-	text__add(out, " |\n| rate | ");
-	md__estimate(out, &rate, unit);
 	text__add(out, " |\n");
+	if (!is_kind(phase, "memory")) {
+		text__add(out, "| rate | ");
+		md__estimate(out, &rate, unit);
+		text__add(out, " |\n");
+	}
 	if (!isnan(wanted))
 		md__row_value(out, "rate asked for", wanted, unit);
 	if (!isnan(late)) {
@@ -260,41 +263,6 @@ static void add_events(struct text *out, const json_t *phase)
 	text__add(out, ".\n\n");
 }
 
-static void add_memory(struct text *out, const json_t *phase)
-{
-	const json_t *m = session__get(phase, "memory"), *services = session__get(m, "services");
-	struct estimate each = session__get_estimate(m, "per_service_bytes");
-	static const char *const keys[] = {"current_bytes", "anon_bytes", "file_bytes"};
-
-	if (!m)
-		return;
-	text__add(out, "| | |\n|---|---|\n");
-	md__row_value(out, "before the services", session__get_number(m, "baseline_bytes"),
-		      "bytes");
-	md__row_value(out, "with the services", session__get_number(m, "total_bytes"), "bytes");
-	text__add(out, "| per service | ");
-	md__estimate(out, &each, "bytes");
-	text__add(out, " |\n\n");
-	if (!json_array_size(services))
-		return;
-	text__add(out,
-		  "| service | cgroup | current | anonymous | file |\n|---|---|---|---|---|\n");
-	for (size_t i = 0; i < json_array_size(services); i++) {
-		const json_t *s = json_array_get(services, i);
-
-		text__add(out, "| ");
-		md__text(out, session__get_text(s, "name"));
-		text__add(out, " | ");
-		md__code(out, session__get_text(s, "cgroup"));
-		for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
-			text__add(out, " | ");
-			md__value(out, session__get_number(s, keys[k]), "bytes");
-		}
-		text__add(out, " |\n");
-	}
-	text__add(out, "\n");
-}
-
 void md__phase_section(struct text *out, const json_t *phase)
 {
 	const char *name = session__get_text(phase, "name");
@@ -305,7 +273,7 @@ void md__phase_section(struct text *out, const json_t *phase)
 	add_description(out, phase);
 	add_attempts(out, phase);
 	add_events(out, phase);
-	add_memory(out, phase);
+	md__memory(out, phase);
 	add_latency(out, phase);
 }
 

@@ -162,6 +162,30 @@ static void add_services(struct text *out, const json_t *phase)
 	text__add(out, ".\n");
 }
 
+static void add_growth(struct text *out, const json_t *phase)
+{
+	const json_t *list = session__get(phase, "growth");
+	size_t growing = 0;
+
+	add_name(out, phase);
+	if (!json_array_size(list)) {
+		text__add(out, "growth: " MD_NO_DATA ".\n");
+		return;
+	}
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *c = json_array_get(list, i);
+
+		if (strcmp(session__get_text(c, "verdict"), "GROWING") != 0)
+			continue;
+		text__add(out, growing++ ? ", " : "growing: ");
+		md__text(out, session__get_text(c, "name"));
+	}
+	text__add(out, growing ? ", of " : "no growth was found in ");
+	md__plural(out, (double)json_array_size(list), "container", "containers");
+	text__add(out,
+		  growing ? ".\n" : "; the smallest that could have been seen is in its table.\n");
+}
+
 static void add_differences(struct text *out, const json_t *session)
 {
 	const json_t *list = session__get(session, "differences");
@@ -210,6 +234,8 @@ void md__summary(struct text *out, const json_t *session)
 			add_events(out, p);
 		} else if (!strcmp(kind, "services")) {
 			add_services(out, p);
+		} else if (!strcmp(kind, "memory")) {
+			add_growth(out, p);
 		}
 	}
 	add_differences(out, session);

@@ -25,6 +25,7 @@ enum type {
 	TEXTS,	 /* an object whose values are TEXT, NUMBER or null */
 	PAIRS,	 /* [[text, text], ...] */
 	IDS,	 /* a list of text or integers */
+	POINTS,	 /* [[number, number], ...] */
 	BUCKETS, /* [[index, count], ...], rising */
 	VERDICT,
 	OP,
@@ -87,6 +88,17 @@ static const struct field memory_fields[] = {
 	{NULL, 0, NULL},
 };
 
+static const struct field growth_fields[] = {
+	{"name", TEXT, NULL},
+	{"cgroup", TEXT, NULL},
+	{"verdict", TEXT, NULL},
+	{"bytes_per_hour", OBJECT, estimate_fields},
+	{"min_detectable_bytes_per_hour", NUMBER, NULL},
+	{"reason", TEXT, NULL},
+	{"readings", POINTS, NULL},
+	{NULL, 0, NULL},
+};
+
 static const struct field phase_fields[] = {
 	{"name", TEXT, NULL},
 	{"kind", TEXT, NULL},
@@ -104,6 +116,7 @@ static const struct field phase_fields[] = {
 	{"latency", OBJECT, latencies_fields},
 	{"events", OBJECT, events_fields},
 	{"memory", OBJECT, memory_fields},
+	{"growth", LIST, growth_fields},
 	{NULL, 0, NULL},
 };
 
@@ -287,6 +300,10 @@ static int check_members(struct walk *w, const json_t *v, enum type type)
 	for (size_t i = 0; i < json_array_size(v); i++) {
 		const json_t *e = json_array_get(v, i);
 
+		if (type == POINTS &&
+		    !(json_array_size(e) == 2 && json_is_number(json_array_get(e, 0)) &&
+		      json_is_number(json_array_get(e, 1))))
+			return wrong(w, "is not a list of [number, number]");
 		if (type == IDS && !json_is_string(e) && !json_is_integer(e))
 			return wrong(w, "holds something that is neither a text nor an integer");
 		if (type == PAIRS &&

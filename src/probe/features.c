@@ -17,6 +17,7 @@
 #include "log.h"
 #include "probe/cgroup2.h"
 #include "probe/privileges.h"
+#include "probe/uprobes.h"
 #include "probe/wire.h"
 
 static struct feature *row(struct features *f, const char *name, enum feature_state state,
@@ -90,10 +91,15 @@ static void probe_cgroups(struct features *f)
 	row(f, "memory controller", FEATURE_OK, "%s", v1 ? "cgroup v1" : "cgroup v2");
 }
 
+static bool has_tracepoint(const char *name)
+{
+	return libbpf_find_vmlinux_btf_id(name, BPF_TRACE_RAW_TP) > 0;
+}
+
 /* A function that a BTF tracepoint needs, in the kernel's own types. */
 static void probe_tracepoint(struct features *f, const char *name, const char *lost)
 {
-	if (libbpf_find_vmlinux_btf_id(name, BPF_TRACE_RAW_TP) > 0)
+	if (has_tracepoint(name))
 		row(f, name, FEATURE_OK, "tracepoint, typed");
 	else
 		advise(row(f, name, FEATURE_MISSING, "no such tracepoint in this kernel"), lost);
@@ -129,6 +135,39 @@ static void probe_wire(struct features *f)
 	wire__close(w);
 }
 
+/* What `mem` and `heap` would use. Without it trace and bench still work. */
+static void probe_memory(struct features *f)
+{
+	static const char *const how[] = {
+		[UPROBE_PERF] = "a perf event for each probe",
+		[UPROBE_MULTI] = "many in one link",
+		[UPROBE_SESSION] = "entry and return in one session",
+	};
+	enum uprobe_how best = uprobes__best();
+	struct feature *r;
+
+	if (has_tracepoint("cgroup_mkdir") && has_tracepoint("mark_victim"))
+		row(f, "mem: events", FEATURE_OK, "cgroups that come and go, OOM victims");
+	else
+		advise(row(f, "mem: events", FEATURE_DEGRADED, "not all tracepoints are there"),
+		       "mem looks for new cgroups once an interval, and names no OOM victim");
+	if (has_tracepoint("page_fault_user") && has_tracepoint("page_fault_kernel"))
+		row(f, "heap --pages", FEATURE_OK, "page_fault_user, page_fault_kernel");
+	else
+		advise(row(f, "heap --pages", FEATURE_DEGRADED, "no page fault tracepoints"),
+		       "x86 kernels have them; heap --allocs does without");
+	r = row(f, "heap --allocs", best == UPROBE_PERF ? FEATURE_DEGRADED : FEATURE_OK,
+		"uprobes: %s", how[best]);
+	if (best == UPROBE_PERF)
+		advise(r, "attaching takes longer and every call pays for its return; Linux 6.13 "
+			  "has sessions");
+	if (privilege__held(CAP_SYS_PTRACE))
+		row(f, "CAP_SYS_PTRACE", FEATURE_OK, "held: mappings of other users' processes");
+	else
+		advise(row(f, "CAP_SYS_PTRACE", FEATURE_DEGRADED, "not held"),
+		       "heap cannot look into other users' processes");
+}
+
 /* Is a program on PATH, or where Debian keeps daemons? */
 static void probe_tool(struct features *f, const char *name, const char *package)
 {
@@ -155,6 +194,7 @@ void features__probe(struct features *f)
 	probe_tracepoint(f, "tcp_destroy_sock",
 			 "exchanges of closed connections cannot be told from slow ones");
 	probe_wire(f);
+	probe_memory(f);
 	probe_tool(f, "nats-server",
 		   "bench starts its own cluster with it: apt install nats-server");
 	probe_tool(f, "socat", "bench forwards through it: apt install socat");
