@@ -3,7 +3,8 @@
  * One run of `hopscope bench`: what it was asked for, what it started, what it measured.
  *
  *	bench__run()  preconditions -> stack and workers (setup.c) -> phases (phase.c, rpc.c,
- *	              events.c, memory.c, cost.c) -> verdicts (judge.c) -> session (session.c)
+ *	              events.c, memory.c, growth.c, cost.c) -> verdicts (judge.c) -> session
+ *(session.c)
  *	              -> files (outdir.c). Whatever happens, teardown (setup.c).
  */
 #ifndef HOPSCOPE_BENCH_BENCH_H
@@ -22,15 +23,17 @@
 #include "bench/scenario.h"
 #include "bench/url.h"
 #include "model/estimate.h"
+#include "model/growth.h"
 #include "model/hist.h"
+#include "model/memory.h"
 #include "model/snapshot.h"
 #include "model/verdict.h"
 #include "probe/wire.h"
 #include "stack/stack.h"
 
 #define MAX_SERVICES	50
-#define MAX_CONTAINERS	(MAX_SERVICES + 2 * NATS_MAX_NODES + 1)
-#define MAX_TARGETS	64
+#define MAX_MEMBERS	(MAX_SERVICES + 2 * NATS_MAX_NODES + 1)
+#define MAX_TARGETS	128
 #define MAX_DIFFERENCES 16
 
 struct bench_opts {
@@ -72,12 +75,25 @@ struct service {
 	struct cgroup cgroup;
 };
 
-/* A cgroup of the run and what it held when the load had ended. */
-struct container {
+/* A cgroup of the run, what it held when the load had ended, and how it grew under the load. */
+struct member {
 	const char *name;
 	const struct cgroup *cgroup;
-	struct cgroup_memory memory;
+	const struct child *child; /* whose end ends the readings; NULL: several */
+	struct memory_reading memory;
 	bool measured;
+	bool watched;		       /* by the memory phase */
+	bool ended;		       /* before that was over */
+	struct growth_sample *samples; /* anon + swap; room for all readings. Owned */
+	size_t n_samples;
+	struct growth growth;
+};
+
+/* The memory phase: steady load while the containers are read. */
+struct memory_watch {
+	bool ran;
+	uint64_t attempted, succeeded, failed;
+	double duration_s;
 };
 
 struct difference {
@@ -112,8 +128,9 @@ struct bench {
 
 	struct phase *phases[8];
 	size_t n_phases;
-	struct container containers[MAX_CONTAINERS]; /* the services first, in order */
-	size_t n_containers;
+	struct member members[MAX_MEMBERS]; /* the services first, in order */
+	size_t n_members;
+	struct memory_watch memory_watch;
 	bool services_measured;
 	/* Of the run's cgroup before and with services; NaN: not counted by the kernel. */
 	double baseline_bytes, total_bytes;
@@ -155,7 +172,13 @@ int bench__run_ab(struct bench *b);
 /* Memory: of the run before and with its services, and of each of its cgroups. */
 void bench__measure_baseline(struct bench *b);
 void bench__measure_total(struct bench *b);
-void bench__measure_containers(struct bench *b);
+/* Who is in the run, once all of it has started. */
+void bench__list_members(struct bench *b);
+void bench__measure_members(struct bench *b);
+/* What it holds now; false: not counted, or its process has ended. */
+bool member__read(const struct member *m, struct memory_reading *r);
+/* The memory phase: 0, -EINTR, or -ECANCELED as the phases above. */
+int bench__watch_memory(struct bench *b);
 struct estimate bench__memory_per_service(const struct bench *b);
 
 /* Fills in differences and targets from the phases. */

@@ -119,9 +119,9 @@ struct estimate bench__memory_per_service(const struct bench *b)
 	struct estimate e;
 	size_t i, n = 0;
 
-	for (i = 0; i < b->n_services && i < b->n_containers; i++)
-		if (b->containers[i].measured)
-			v[n++] = (double)b->containers[i].memory.current_bytes;
+	for (i = 0; i < b->n_services && i < b->n_members; i++)
+		if (b->members[i].measured)
+			v[n++] = (double)b->members[i].memory.current;
 	e = n ? estimate__mean(v, n) : estimate__none();
 	if (e.lo < 0)
 		e.lo = 0; /* no memory is less than none */
@@ -138,9 +138,63 @@ static void judge_memory(struct bench *b, const struct scenario_target *t)
 		return;
 	target__judge(target, &e);
 	for (i = 0; i < b->n_services && e.n; i++)
-		if (!b->containers[i].measured)
+		if (!b->members[i].measured)
 			target__invalidate(target, "%s was not measured: it had ended",
-					   b->containers[i].name);
+					   b->members[i].name);
+}
+
+static struct estimate growth_per_hour(const struct growth *g)
+{
+	struct estimate e = {.value = g->slope, .lo = g->ci_low, .hi = g->ci_high, .n = g->n};
+
+	return estimate__scale(e, 3600);
+}
+
+/*
+ * The interval decides, but for what the slope of a straight line cannot tell: a warm-up that
+ * flattens is above any limit at first.
+ */
+static void judge_growth_of(struct bench *b, const struct scenario_target *t,
+			    const struct member *m)
+{
+	struct target *target = add_target(b, t, m->name);
+	struct estimate e = growth_per_hour(&m->growth);
+
+	if (!target)
+		return;
+	target__judge(target, &e);
+	if (target->verdict == VERDICT_FAIL && t->op == TARGET_LE &&
+	    m->growth.verdict != GROWTH_GROWING) {
+		target->verdict = VERDICT_INCONCLUSIVE;
+		snprintf(target->reason, sizeof(target->reason), "%s", m->growth.reason);
+	}
+	target__check_errors(target, b->memory_watch.attempted, b->memory_watch.failed,
+			     b->scenario->error_bound);
+	target__check_clock(target, b->clock_step_ns, b->ended_ns - b->started_ns);
+	if (m->ended)
+		target__invalidate(target, "%s ended during the run", m->name);
+}
+
+static void judge_growth(struct bench *b, const struct scenario_target *t)
+{
+	bool any = false;
+	size_t i;
+
+	for (i = 0; i < b->n_members; i++) {
+		const struct member *m = &b->members[i];
+
+		if (!m->watched || (t->container && strcmp(t->container, m->name) != 0))
+			continue;
+		judge_growth_of(b, t, m);
+		any = true;
+	}
+	if (!any) {
+		struct target *target = add_target(b, t, t->container);
+		struct estimate e = estimate__none();
+
+		if (target)
+			target__judge(target, &e);
+	}
 }
 
 static bool speaks_of(const struct scenario_target *t, enum phase_kind kind, enum path path,
@@ -196,6 +250,8 @@ void bench__judge(struct bench *b)
 	for (i = 0; i < b->scenario->n_targets; i++) {
 		if (b->scenario->targets[i].metric == METRIC_MEMORY)
 			judge_memory(b, &b->scenario->targets[i]);
+		else if (b->scenario->targets[i].metric == METRIC_GROWTH)
+			judge_growth(b, &b->scenario->targets[i]);
 		else
 			judge_target(b, &b->scenario->targets[i]);
 	}

@@ -4,12 +4,19 @@
 
 #include "bench/bench.h"
 #include "log.h"
+#include "probe/memory.h"
+
+/* v1's hierarchy where that has the memory controller. */
+static int read_cgroup(const struct cgroup *c, struct memory_reading *r)
+{
+	return memory__read_cgroup(c->v1[0] ? c->v1 : c->v2, r);
+}
 
 static double usage(const struct cgroup *c)
 {
-	struct cgroup_memory m;
+	struct memory_reading r;
 
-	return cgroup__memory(c, &m) ? NAN : (double)m.current_bytes;
+	return read_cgroup(c, &r) ? NAN : (double)r.current;
 }
 
 void bench__measure_baseline(struct bench *b)
@@ -22,33 +29,49 @@ void bench__measure_total(struct bench *b)
 	b->total_bytes = usage(&b->run.cgroup);
 }
 
-static void measure_one(struct bench *b, const char *name, const struct cgroup *cgroup, bool dead)
+static void add_member(struct bench *b, const char *name, const struct cgroup *cgroup,
+		       const struct child *child)
 {
-	struct container *c = &b->containers[b->n_containers++];
+	struct member *m = &b->members[b->n_members++];
 
-	c->name = name;
-	c->cgroup = cgroup;
-	c->measured = !dead && !cgroup__memory(cgroup, &c->memory);
+	m->name = name;
+	m->cgroup = cgroup;
+	m->child = child;
 }
 
-/* After the load: a service that has worked holds more than one that has just started. */
-void bench__measure_containers(struct bench *b)
+void bench__list_members(struct bench *b)
 {
 	size_t i;
 
-	for (i = 0; i < b->n_services; i++) {
-		const struct service *s = &b->services[i];
-
-		measure_one(b, s->name, &s->cgroup, s->remote.child.dead);
-		b->services_measured |= b->containers[i].measured;
-	}
+	for (i = 0; i < b->n_services; i++)
+		add_member(b, b->services[i].name, &b->services[i].cgroup,
+			   &b->services[i].remote.child);
 	for (i = 0; i < b->stack.n_nodes; i++)
-		measure_one(b, b->stack.nodes[i].name, &b->stack.nodes[i].cgroup,
-			    b->stack.nodes[i].child.dead);
+		add_member(b, b->stack.nodes[i].name, &b->stack.nodes[i].cgroup,
+			   &b->stack.nodes[i].child);
 	for (i = 0; i < b->stack.n_forwards; i++)
-		measure_one(b, b->stack.forwards[i].name, &b->stack.forwards[i].cgroup,
-			    b->stack.forwards[i].child.dead);
-	measure_one(b, "load", &b->load, false);
+		add_member(b, b->stack.forwards[i].name, &b->stack.forwards[i].cgroup,
+			   &b->stack.forwards[i].child);
+	add_member(b, "load", &b->load, NULL);
+}
+
+bool member__read(const struct member *m, struct memory_reading *r)
+{
+	return !(m->child && m->child->dead) && !read_cgroup(m->cgroup, r);
+}
+
+/* After the load: a service that has worked holds more than one that has just started. */
+void bench__measure_members(struct bench *b)
+{
+	size_t i;
+
+	for (i = 0; i < b->n_members; i++) {
+		struct member *m = &b->members[i];
+
+		m->measured = member__read(m, &m->memory);
+		if (i < b->n_services)
+			b->services_measured |= m->measured;
+	}
 	if (!b->services_measured)
 		log_warn("no memory controller counts the services: no memory figures");
 }

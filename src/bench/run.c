@@ -84,12 +84,15 @@ static int run_phases(struct bench *b)
 	bool ab = b->opts->ab || b->opts->ab_only;
 	int err = 0;
 
+	bench__list_members(b);
 	if (!b->opts->ab_only) {
 		err = bench__run_rpc(b);
 		if (!err && b->scenario->has_events)
 			err = bench__run_events(b);
 		/* What the services hold is worth knowing after a run that was cut short, too. */
-		bench__measure_containers(b);
+		bench__measure_members(b);
+		if (!err && b->scenario->has_memory)
+			err = bench__watch_memory(b);
 	}
 	if (!err)
 		err = bench__measure_cost(b);
@@ -198,6 +201,8 @@ int bench__run(const struct bench_opts *opts)
 	rc = run(b);
 	for (i = 0; i < b->n_phases; i++)
 		phase__free(b->phases[i]);
+	for (i = 0; i < b->n_members; i++)
+		free(b->members[i].samples);
 	if (b->has_last)
 		snapshot__free(&b->last);
 	if (b->has_cost)

@@ -40,6 +40,7 @@ typedef __typeof__(((struct scenario *)NULL)->rpc) rpc_section;
 typedef __typeof__(((struct scenario *)NULL)->rpc_open) rpc_open_section;
 typedef __typeof__(((struct scenario *)NULL)->events) events_section;
 typedef __typeof__(((struct scenario *)NULL)->services) services_section;
+typedef __typeof__(((struct scenario *)NULL)->memory) memory_section;
 typedef __typeof__(((struct scenario *)NULL)->ab) ab_section;
 
 static const cyaml_schema_value_t word = {
@@ -79,6 +80,11 @@ static const cyaml_schema_field_t services_fields[] = {NUMBER("count", services_
 						       NUMBER("pool", services_section, pool),
 						       CYAML_FIELD_END};
 
+static const cyaml_schema_field_t memory_fields[] = {
+	REAL("seconds", memory_section, seconds), REAL("interval", memory_section, interval),
+	REAL("rate", memory_section, rate),
+	LIST("containers", memory_section, containers, n_containers, &word), CYAML_FIELD_END};
+
 static const cyaml_schema_field_t ab_fields[] = {NUMBER("slices", ab_section, slices),
 						 REAL("seconds", ab_section, seconds),
 						 CYAML_FIELD_END};
@@ -86,6 +92,7 @@ static const cyaml_schema_field_t ab_fields[] = {NUMBER("slices", ab_section, sl
 static const cyaml_schema_field_t target_fields[] = {
 	TEXT("metric", struct scenario_target, metric_name),
 	TEXT("path", struct scenario_target, path_name),
+	TEXT("container", struct scenario_target, container),
 	TEXT("mode", struct scenario_target, mode_name),
 	TEXT("clock", struct scenario_target, clock_name),
 	TEXT("at_most", struct scenario_target, at_most),
@@ -106,6 +113,7 @@ static const cyaml_schema_field_t scenario_fields[] = {
 	SECTION("rpc_open", rpc_open, rpc_open_fields),
 	SECTION("events", events, events_fields),
 	SECTION("services", services, services_fields),
+	SECTION("memory", memory, memory_fields),
 	SECTION("ab", ab, ab_fields),
 	TEXT("error_bound", struct scenario, error_bound_text),
 	LIST("targets", struct scenario, targets, n_targets, &target_value),

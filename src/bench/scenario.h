@@ -27,6 +27,7 @@ enum path { PATH_DIRECT = 0, PATH_FORWARDED = 1, PATH_COUNT };
 	X(METRIC_EVENTS_RATE, "events_per_s", "events/s", "events")            \
 	X(METRIC_EVENTS_MISSING, "events_missing", "events", "events missing") \
 	X(METRIC_MEMORY, "memory_per_service", "bytes", "memory per service")  \
+	X(METRIC_GROWTH, "memory_growth", "bytes/h", "memory growth")          \
 	X(METRIC_ERROR_RATE, "error_rate", "%", "error rate")
 
 enum metric {
@@ -43,6 +44,7 @@ struct scenario_target {
 	/* As written; owned by libcyaml. */
 	char *metric_name;
 	char *path_name;
+	char *container;
 	char *mode_name;
 	char *clock_name;
 	char *at_most;
@@ -91,6 +93,12 @@ struct scenario {
 	struct {
 		int64_t count, pool;
 	} services;
+	bool has_memory;
+	struct {
+		double seconds, interval, rate;
+		char **containers; /* none: all */
+		unsigned int n_containers;
+	} memory;
 	struct {
 		int64_t slices;
 		double seconds;

@@ -27,14 +27,25 @@ static const struct number {
 	{                                                                         \
 #path, offsetof(struct scenario, path), true, min, max, otherwise \
 	}
-	N(stack.nodes, 1, NATS_MAX_NODES, 3), N(rounds, 2, 1000, 10),
-	N(rpc.calls, 1, 10e6, 1000),	      N(rpc.pool, 1, 1000, 3),
-	N(rpc.payload, 0, MAX_PAYLOAD, 64),   N(rpc.concurrency, 1, 512, 1),
-	N(rpc.timeout_ms, 1, 60000, 2000),    R(rpc_open.rate, 0.1, 100e3, 200),
-	N(rpc_open.calls, 1, 10e6, 1000),     N(events.count, 1, 10e6, 10000),
-	N(events.batch, 1, 10000, 100),	      N(events.payload, 0, MAX_PAYLOAD, 128),
-	N(events.replicas, 1, 5, 1),	      N(events.timeout_ms, 1, 60000, 10000),
-	N(services.count, 1, 50, 5),	      N(services.pool, 1, 100, 1),
+	N(stack.nodes, 1, NATS_MAX_NODES, 3),
+	N(rounds, 2, 1000, 10),
+	N(rpc.calls, 1, 10e6, 1000),
+	N(rpc.pool, 1, 1000, 3),
+	N(rpc.payload, 0, MAX_PAYLOAD, 64),
+	N(rpc.concurrency, 1, 512, 1),
+	N(rpc.timeout_ms, 1, 60000, 2000),
+	R(rpc_open.rate, 0.1, 100e3, 200),
+	N(rpc_open.calls, 1, 10e6, 1000),
+	N(events.count, 1, 10e6, 10000),
+	N(events.batch, 1, 10000, 100),
+	N(events.payload, 0, MAX_PAYLOAD, 128),
+	N(events.replicas, 1, 5, 1),
+	N(events.timeout_ms, 1, 60000, 10000),
+	N(services.count, 1, 50, 5),
+	N(services.pool, 1, 100, 1),
+	R(memory.seconds, 5, 86400, 20),
+	R(memory.interval, 0.1, 60, 0.5),
+	R(memory.rate, 0, 100e3, 100),
 	N(ab.slices, 12, 1000, 40), /* the interval wants six pairs */
 	R(ab.seconds, 0.05, 60, 0.5),
 #undef N
@@ -354,6 +365,49 @@ static int check_events(const struct scenario *s, const struct yaml_index *y, co
 	return 0;
 }
 
+bool scenario__has_container(const struct scenario *s, const char *name)
+{
+	long long n;
+	char end;
+
+	if (sscanf(name, "svc-%lld%c", &n, &end) == 1)
+		return n >= 1 && n <= s->services.count;
+	if (sscanf(name, "fwd-%lld%c", &n, &end) == 1)
+		return n >= 1 && n <= s->stack.nodes &&
+		       (s->paths[0] == PATH_FORWARDED ||
+			(s->n_paths > 1 && s->paths[1] == PATH_FORWARDED));
+	if (sscanf(name, "n%lld%c", &n, &end) == 1)
+		return n >= 1 && n <= s->stack.nodes;
+	return !strcmp(name, "load");
+}
+
+static int check_memory(const struct scenario *s, const struct yaml_index *y, const char *file)
+{
+	unsigned int i, j;
+	char item[40];
+
+	if (!s->has_memory)
+		return 0;
+	/* What a verdict needs at least; growth.h says what more readings give. */
+	if (s->memory.seconds < 10 * s->memory.interval)
+		return scenario_rules__fail(y, file, "memory.interval",
+					    "%g s in a watch of %g s: ten readings are wanted",
+					    s->memory.interval, s->memory.seconds);
+	for (i = 0; i < s->memory.n_containers; i++) {
+		snprintf(item, sizeof(item), "memory.containers[%u]", i);
+		if (!scenario__has_container(s, s->memory.containers[i]))
+			return scenario_rules__fail(
+				y, file, item,
+				"'%s' is not started: svc-N, nN (brokers), fwd-N, load",
+				s->memory.containers[i]);
+		for (j = 0; j < i; j++)
+			if (!strcmp(s->memory.containers[i], s->memory.containers[j]))
+				return scenario_rules__fail(y, file, item, "'%s' is there twice",
+							    s->memory.containers[i]);
+	}
+	return 0;
+}
+
 int scenario_rules__apply(struct scenario *s, const struct yaml_index *y, const char *file)
 {
 	const char *why;
@@ -361,6 +415,7 @@ int scenario_rules__apply(struct scenario *s, const struct yaml_index *y, const 
 
 	s->has_open = yaml_index__find(y, "rpc_open");
 	s->has_events = yaml_index__find(y, "events");
+	s->has_memory = yaml_index__find(y, "memory");
 	if (apply_numbers(s, y, file) || apply_texts(s) ||
 	    apply_bool(y, file, "stack.jetstream", &s->stack.jetstream, true) ||
 	    apply_ports(s, y, file) || apply_paths(s, y, file))
@@ -374,7 +429,7 @@ int scenario_rules__apply(struct scenario *s, const struct yaml_index *y, const 
 					    s->error_bound_text);
 	s->error_bound = percent / 100;
 	if (check_token(y, file, "name", s->name) || check_rpc(s, y, file) ||
-	    check_events(s, y, file))
+	    check_events(s, y, file) || check_memory(s, y, file))
 		return -EINVAL;
 	return scenario_targets__apply(s, y, file);
 }
@@ -443,6 +498,12 @@ int scenario__settings(const struct scenario *s, scenario_setting_fn fn, void *c
 	     say_list(fn, ctx, "events.domains", s->events.domains, s->events.n_domains) ||
 	     say_list(fn, ctx, "events.types", s->events.types, s->events.n_types) ||
 	     fn(ctx, "events.storage", s->events.storage)))
+		return -ENOMEM;
+	if (s->has_memory &&
+	    (say_numbers(s, "memory", fn, ctx) ||
+	     say_list(fn, ctx, "memory.containers",
+		      s->memory.n_containers ? s->memory.containers : (char *[]){(char *)"all"},
+		      s->memory.n_containers ? s->memory.n_containers : 1)))
 		return -ENOMEM;
 	if (say_numbers(s, "services", fn, ctx) || fn(ctx, "error_bound", s->error_bound_text))
 		return -ENOMEM;

@@ -17,6 +17,9 @@ int scenario_rules__apply(struct scenario *s, const struct yaml_index *y, const 
 int scenario_rules__fail(const struct yaml_index *y, const char *file, const char *path,
 			 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
+/* Whether this scenario starts a container of this name: svc-1, n1, fwd-1, load. */
+bool scenario__has_container(const struct scenario *s, const char *name);
+
 /* Understands the targets: metric, path, mode, clock, limit. 0, or -EINVAL after log_fail(). */
 int scenario_targets__apply(struct scenario *s, const struct yaml_index *y, const char *file);
 

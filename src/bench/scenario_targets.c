@@ -20,21 +20,37 @@ static const struct {
 	const char *unit, *word;
 	double factor;
 } words[] = {
-	{"ns", "ns", 1},	   {"ns", "us", 1e3},
-	{"ns", "ms", 1e6},	   {"ns", "s", 1e9},
-	{"bytes", "B", 1},	   {"bytes", "kB", 1e3},
-	{"bytes", "MB", 1e6},	   {"bytes", "GB", 1e9},
-	{"bytes", "KiB", 1024},	   {"bytes", "MiB", 1024 * 1024},
-	{"bytes", "GiB", 1 << 30}, {"%", "%", 1},
-	{"events/s", "/s", 1},	   {"events/s", "events/s", 1},
-	{"calls/s", "/s", 1},	   {"calls/s", "calls/s", 1},
+	{"ns", "ns", 1},
+	{"ns", "us", 1e3},
+	{"ns", "ms", 1e6},
+	{"ns", "s", 1e9},
+	{"bytes", "B", 1},
+	{"bytes", "kB", 1e3},
+	{"bytes", "MB", 1e6},
+	{"bytes", "GB", 1e9},
+	{"bytes", "KiB", 1024},
+	{"bytes", "MiB", 1024 * 1024},
+	{"bytes", "GiB", 1 << 30},
+	{"%", "%", 1},
+	{"bytes/h", "B/h", 1},
+	{"bytes/h", "kB/h", 1e3},
+	{"bytes/h", "MB/h", 1e6},
+	{"bytes/h", "GB/h", 1e9},
+	{"bytes/h", "KiB/h", 1024},
+	{"bytes/h", "MiB/h", 1024 * 1024},
+	{"bytes/h", "GiB/h", 1 << 30},
+	{"events/s", "/s", 1},
+	{"events/s", "events/s", 1},
+	{"calls/s", "/s", 1},
+	{"calls/s", "calls/s", 1},
 	{"events", "events", 1},
 };
 
 /* Units without which a number would be a guess. */
 static bool unit_is_needed(const char *unit)
 {
-	return !strcmp(unit, "ns") || !strcmp(unit, "bytes") || !strcmp(unit, "%");
+	return !strcmp(unit, "ns") || !strcmp(unit, "bytes") || !strcmp(unit, "bytes/h") ||
+	       !strcmp(unit, "%");
 }
 
 static const char *unit_hint(const char *unit)
@@ -43,6 +59,8 @@ static const char *unit_hint(const char *unit)
 		return "a time is wanted, such as 15 ms";
 	if (!strcmp(unit, "bytes"))
 		return "a size is wanted, such as 55 MB";
+	if (!strcmp(unit, "bytes/h"))
+		return "a rate is wanted, such as 10 MB/h";
 	if (!strcmp(unit, "%"))
 		return "a share is wanted, such as 1 %";
 	return "a number is wanted, such as 50000";
@@ -141,7 +159,12 @@ static int apply_options(struct scenario_target *t, const struct scenario *s,
 	if ((t->mode_name || t->clock_name) && !is_rpc(t->metric))
 		return scenario_rules__fail(y, file, at, "%s has neither mode nor clock",
 					    t->metric_name);
-	if (t->path_name && t->metric == METRIC_MEMORY)
+	if (t->container && t->metric != METRIC_GROWTH)
+		return scenario_rules__fail(y, file, at, "%s has no container", t->metric_name);
+	if (t->container && !scenario__has_container(s, t->container))
+		return scenario_rules__fail(y, file, at, "container '%s' is not started",
+					    t->container);
+	if (t->path_name && (t->metric == METRIC_MEMORY || t->metric == METRIC_GROWTH))
 		return scenario_rules__fail(y, file, at, "%s has no path", t->metric_name);
 	v = choose(t->mode_name, modes, 3);
 	if (v < 0)
@@ -185,6 +208,9 @@ int scenario_targets__apply(struct scenario *s, const struct yaml_index *y, cons
 		events = t->metric == METRIC_EVENTS_RATE || t->metric == METRIC_EVENTS_MISSING;
 		if (events && !s->has_events)
 			return scenario_rules__fail(y, file, at, "%s without a section events",
+						    t->metric_name);
+		if (t->metric == METRIC_GROWTH && !s->has_memory)
+			return scenario_rules__fail(y, file, at, "%s without a section memory",
 						    t->metric_name);
 	}
 	return 0;

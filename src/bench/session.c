@@ -98,19 +98,19 @@ static json_t *phase_object(const struct bench *b, const struct phase *p)
 	return NULL;
 }
 
-static json_t *bytes(const struct container *c, uint64_t n)
+static json_t *bytes(const struct member *c, uint64_t n)
 {
-	return c->measured ? count(n) : json_null();
+	return c->measured && n != MEMORY_NOT_KNOWN ? count(n) : json_null();
 }
 
-static json_t *service_object(const struct bench *b, const struct container *c)
+static json_t *service_object(const struct bench *b, const struct member *c)
 {
 	const char *cgroup = bench__cgroup_name(b, c->cgroup);
 
 	return json_pack("{s:o,s:o,s:o,s:o,s:o}", "name", session__text(c->name), "cgroup",
-			 session__text(cgroup), "current_bytes", bytes(c, c->memory.current_bytes),
-			 "anon_bytes", bytes(c, c->memory.anon_bytes), "file_bytes",
-			 bytes(c, c->memory.file_bytes));
+			 session__text(cgroup), "current_bytes", bytes(c, c->memory.current),
+			 "anon_bytes", bytes(c, c->memory.anon), "file_bytes",
+			 bytes(c, c->memory.file));
 }
 
 static json_t *containers(const struct bench *b)
@@ -118,15 +118,19 @@ static json_t *containers(const struct bench *b)
 	json_t *list = json_array();
 	size_t i;
 
-	for (i = 0; i < b->n_containers; i++) {
-		const struct container *c = &b->containers[i];
+	for (i = 0; i < b->n_members; i++) {
+		const struct member *c = &b->members[i];
 
-		json_array_append_new(list,
-				      json_pack("{s:o,s:o,s:o,s:o,s:o}", "id", count(c->cgroup->id),
-						"name", session__text(c->name), "current",
-						bytes(c, c->memory.current_bytes), "anon",
-						bytes(c, c->memory.anon_bytes), "file",
-						bytes(c, c->memory.file_bytes)));
+		const struct memory_reading *r = &c->memory;
+
+		json_array_append_new(
+			list,
+			json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "id",
+				  count(c->cgroup->id), "name", session__text(c->name), "current",
+				  bytes(c, r->current), "working_set", bytes(c, r->working_set),
+				  "anon", bytes(c, r->anon), "file", bytes(c, r->file), "kernel",
+				  bytes(c, r->kernel), "swap", bytes(c, r->swap), "peak",
+				  bytes(c, r->peak), "limit", bytes(c, r->limit)));
 	}
 	return list;
 }
@@ -137,12 +141,48 @@ static json_t *services_phase(const struct bench *b)
 	json_t *list = json_array();
 	size_t i;
 
-	for (i = 0; i < b->n_services && i < b->n_containers; i++)
-		json_array_append_new(list, service_object(b, &b->containers[i]));
+	for (i = 0; i < b->n_services && i < b->n_members; i++)
+		json_array_append_new(list, service_object(b, &b->members[i]));
 	return json_pack("{s:s,s:s,s:{s:o,s:o,s:o,s:o}}", "name", "services", "kind", "services",
 			 "memory", "baseline_bytes", session__number(b->baseline_bytes),
 			 "total_bytes", session__number(b->total_bytes), "services", list,
 			 "per_service_bytes", session__estimate(&each));
+}
+
+static json_t *growth_object(const struct bench *b, const struct member *m)
+{
+	const struct growth *g = &m->growth;
+	struct estimate slope = {.value = g->slope, .lo = g->ci_low, .hi = g->ci_high, .n = g->n};
+	json_t *readings = json_array();
+	size_t i;
+
+	slope = estimate__scale(slope, 3600);
+	for (i = 0; i < m->n_samples; i++)
+		json_array_append_new(readings,
+				      json_pack("[o,o]", session__number(m->samples[i].t_s),
+						session__number(m->samples[i].bytes)));
+	return json_pack("{s:o,s:o,s:s,s:o,s:o,s:o,s:o}", "name", session__text(m->name), "cgroup",
+			 session__text(bench__cgroup_name(b, m->cgroup)), "verdict",
+			 growth_verdict__name(g->verdict), "bytes_per_hour",
+			 session__estimate(&slope), "min_detectable_bytes_per_hour",
+			 session__number(3600 * g->min_detectable), "reason",
+			 session__text(g->reason), "readings", readings);
+}
+
+static json_t *memory_phase(const struct bench *b)
+{
+	const struct memory_watch *w = &b->memory_watch;
+	json_t *list = json_array();
+	size_t i;
+
+	for (i = 0; i < b->n_members; i++)
+		if (b->members[i].watched)
+			json_array_append_new(list, growth_object(b, &b->members[i]));
+	return json_pack("{s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o}", "name", "memory", "kind", "memory",
+			 "attempted", count(w->attempted), "succeeded", count(w->succeeded),
+			 "failed", count(w->failed), "duration_s", session__number(w->duration_s),
+			 "target_rate_per_s", session__number(b->scenario->memory.rate), "growth",
+			 list);
 }
 
 static json_t *phases(const struct bench *b)
@@ -154,6 +194,8 @@ static json_t *phases(const struct bench *b)
 		json_array_append_new(list, phase_object(b, b->phases[i]));
 	if (b->services_measured)
 		json_array_append_new(list, services_phase(b));
+	if (b->memory_watch.ran)
+		json_array_append_new(list, memory_phase(b));
 	return list;
 }
 

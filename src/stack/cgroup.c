@@ -154,23 +154,6 @@ int cgroup__open_procs(const struct cgroup *c, int *v2_fd, int *v1_fd)
 	return 0;
 }
 
-int cgroup__memory(const struct cgroup *c, struct cgroup_memory *mem)
-{
-	bool v1 = c->v1[0];
-	const char *dir = v1 ? c->v1 : c->v2;
-	char usage[PATH_MAX], stat[PATH_MAX];
-
-	if (path__format(usage, "%s/%s", dir, v1 ? "memory.usage_in_bytes" : "memory.current") ||
-	    path__format(stat, "%s/memory.stat", dir))
-		return -ENODATA;
-	/* v1's plain keys leave out the cgroups below; total_* has them, as memory.current has. */
-	if (file__read_u64(usage, &mem->current_bytes) ||
-	    file__read_key(stat, v1 ? "total_rss" : "anon", &mem->anon_bytes) ||
-	    file__read_key(stat, v1 ? "total_cache" : "file", &mem->file_bytes))
-		return -ENODATA;
-	return 0;
-}
-
 static int pidfd_open(pid_t pid)
 {
 	return (int)syscall(SYS_pidfd_open, pid, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The cgroups of a run: one below the root of v2 (its id names the sockets inside), and its twin in
- * v1's memory hierarchy where the memory controller is there.
+ * v1's memory hierarchy where the memory controller is there. What they hold: probe/memory.h.
  */
 #ifndef HOPSCOPE_STACK_CGROUP_H
 #define HOPSCOPE_STACK_CGROUP_H
@@ -14,12 +14,6 @@ struct cgroup {
 	char v2[PATH_MAX]; /* "" until planned */
 	char v1[PATH_MAX]; /* memory controller; "" when it is on v2 */
 	uint64_t id;	   /* v2; what bpf_skb_cgroup_id() says */
-};
-
-struct cgroup_memory {
-	uint64_t current_bytes;
-	uint64_t anon_bytes;
-	uint64_t file_bytes;
 };
 
 struct cgroup_mounts {
@@ -38,9 +32,6 @@ int cgroup__create(struct cgroup *c, bool group);
 
 /* File descriptors of cgroup.procs: written by a child between fork and exec. -1 where none. */
 int cgroup__open_procs(const struct cgroup *c, int *v2_fd, int *v1_fd);
-
-/* What the kernel has charged to it. 0, or -ENODATA when no memory controller counts here. */
-int cgroup__memory(const struct cgroup *c, struct cgroup_memory *mem);
 
 /*
  * Kills what is in the cgroup and below it, waits for that at most `timeout_ms`, and removes it

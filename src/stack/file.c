@@ -103,36 +103,6 @@ int file__read(const char *path, char *buf, size_t size)
 	return err ? err : (int)len;
 }
 
-int file__read_u64(const char *path, uint64_t *value)
-{
-	char buf[64];
-	char *end;
-	int n = file__read(path, buf, sizeof(buf));
-
-	if (n < 0)
-		return n;
-	*value = strtoull(buf, &end, 10);
-	return end == buf ? -ENODATA : 0;
-}
-
-int file__read_key(const char *path, const char *key, uint64_t *value)
-{
-	char buf[8192];
-	size_t len = strlen(key);
-	int n = file__read(path, buf, sizeof(buf));
-	char *line, *save = NULL;
-
-	if (n < 0)
-		return n;
-	for (line = strtok_r(buf, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		if (strncmp(line, key, len) != 0 || line[len] != ' ')
-			continue;
-		*value = strtoull(line + len, NULL, 10);
-		return 0;
-	}
-	return -ENODATA;
-}
-
 const char *file__tail(const char *path, int lines, char *buf, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -18,10 +18,6 @@ int file__create(const char *path, const char *text);
 int file__write(const char *path, const char *text);
 /* Reads the head of a file as a string. Its length, or negative errno. */
 int file__read(const char *path, char *buf, size_t size);
-/* A cgroup file that holds one number. 0, -ENODATA ("max", no number), or negative errno. */
-int file__read_u64(const char *path, uint64_t *value);
-/* The value of "key N" in a file of such lines (memory.stat). 0, -ENODATA, or negative errno. */
-int file__read_key(const char *path, const char *key, uint64_t *value);
 
 /* The last `lines` lines of a log file; "" when there is none. Returns buf. */
 const char *file__tail(const char *path, int lines, char *buf, size_t size);

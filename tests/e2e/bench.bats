@@ -330,3 +330,41 @@ session() {
 	[[ $stderr == *"exit status 7"*"no luck today"*"the cluster did not start"* ]]
 	[ ! -e "$out/report.md" ]
 }
+
+# ---- memory
+
+# A leak beside the second broker, in its container: "nats-server" starts it and becomes the server.
+leaky_server() {
+	cat >"$BATS_TEST_TMPDIR/nats-server" <<-EOF
+		#!/bin/sh
+		case "\$*" in *n2*) setpriv --pdeathsig KILL $E2E_ROOT/build/tests/targets/mem_shapes leak 2000000 >/dev/null 2>&1 & ;; esac
+		exec $(command -v nats-server) "\$@"
+	EOF
+	chmod +x "$BATS_TEST_TMPDIR/nats-server"
+}
+
+@test "bench: the memory phase finds the container that leaks, and no other" {
+	need_bench
+	need_command setpriv
+	leaky_server
+	cat >>"$scenario" <<-EOF
+		  - metric: memory_growth
+		    at_most: 500 MB/h
+		memory:
+		  seconds: 15
+		  interval: 0.25
+		  rate: 50
+		  containers: [svc-1, n1, n2]
+	EOF
+	run --separate-stderr "$HOPSCOPE" bench "$scenario" --out "$out" \
+		--nats-server "$BATS_TEST_TMPDIR/nats-server"
+	[ "$status" = 3 ]
+	[ "$(session '.targets[] | select(.name == "memory growth (n2)").verdict')" = FAIL ]
+	[ "$(session '[.targets[] | select(.verdict == "FAIL")] | length')" = 1 ]
+	[ "$(session '.targets[] | select(.name == "memory growth (svc-1)").verdict')" != "NO DATA" ]
+	# 2 MB/s are 7.2 GB/h; within 10 %.
+	[ "$(session '.phases[] | select(.kind == "memory").growth[] | select(.name == "n2")
+		| (.bytes_per_hour.value / 7.2e9 - 1) | fabs < 0.1')" = true ]
+	[ "$(session '.phases[] | select(.kind == "memory") | .attempted - .succeeded')" = 0 ]
+	[[ $output =~ growing:\ (n1,\ )?n2 ]]
+}

@@ -100,7 +100,7 @@ assert_printable() {
 }
 
 @test "hostile names stay names" {
-	variant '(.. | strings) |= (if test("^(rpc|events|services|direct|forwarded|open|closed|PASS|FAIL|INCONCLUSIVE|NO DATA|INVALID|<=|>=)$")
+	variant '(.. | strings) |= (if test("^(rpc|events|services|memory|GROWING|STABLE|direct|forwarded|open|closed|PASS|FAIL|INCONCLUSIVE|NO DATA|INVALID|<=|>=)$")
 		then . else "\u001b[2J\u0007\u202e<img src=x>|`**" + . end)'
 	"$HOPSCOPE" report "$work" >"$work/report.md"
 	assert_printable "$work/report.md"

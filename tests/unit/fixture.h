@@ -167,6 +167,16 @@ static inline json_t *fixture__session(void)
 		"{\"value\": 12000000, \"ci_low\": 11000000, \"ci_high\": 13000000, \"n\": 5}}}");
 	json_array_append_new(phases, p);
 	p = fixture__parse(
+		"{\"name\": \"memory\", \"kind\": \"memory\", \"attempted\": 2000, \"failed\": 0,"
+		"\"duration_s\": 20, \"growth\": [{\"name\": \"svc-1\", \"cgroup\": \"/svc-1\","
+		"\"verdict\": \"GROWING\", \"bytes_per_hour\": {\"value\": 36000000, \"ci_low\":"
+		"35000000, \"ci_high\": 37000000, \"n\": 3}, \"min_detectable_bytes_per_hour\": "
+		"99000,"
+		"\"reason\": \"it grows\", \"readings\": [[0, 1048576], [10, 1572864], [20, "
+		"2097152]]},"
+		"{\"name\": \"n1\", \"verdict\": \"NO DATA\", \"readings\": []}]}");
+	json_array_append_new(phases, p);
+	p = fixture__parse(
 		"[{\"name\": \"forwarder, RPC p50\", \"unit\": \"ns\", \"base_ns\": 500000,"
 		"\"estimate\": {\"value\": 400000, \"ci_low\": 390000, \"ci_high\": 410000,"
 		"\"n\": 5}}, {\"name\": \"probes, RPC p50\", \"unit\": \"%\", \"base_ns\": 500000,"

@@ -85,6 +85,19 @@ static void a_run_is_as_good_as_its_targets(void **state)
 	json_decref(s);
 }
 
+static void growth_is_shown_with_what_could_have_been_seen(void **state)
+{
+	json_t *s = fixture__session();
+
+	(void)state;
+	render(s);
+	says("growing: svc-1, of 2 containers.");
+	says("| svc-1 | 1.00 MiB | 2.00 MiB | ▁▅█ | 34.3 MiB/h (33.4 MiB/h to 35.3 MiB/h) | "
+	     "96.7 KiB/h | GROWING | it grows |");
+	says("| n1 | NO DATA | NO DATA |");
+	json_decref(s);
+}
+
 static void set_latency(json_t *s, unsigned int n, double median)
 {
 	json_t *l = json_object_get(phase(s, 0), "latency");
@@ -442,6 +455,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(verdicts_come_first),
 		cmocka_unit_test(a_run_is_as_good_as_its_targets),
+		cmocka_unit_test(growth_is_shown_with_what_could_have_been_seen),
 		cmocka_unit_test(sub_millisecond_is_what_its_interval_says),
 		cmocka_unit_test(all_failed_is_no_latency),
 		cmocka_unit_test(failures_stand_beside_latencies),

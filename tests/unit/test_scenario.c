@@ -229,6 +229,38 @@ static void test_targets(void **state)
 		3, "is not among the paths");
 }
 
+static void test_memory(void **state)
+{
+	struct scenario *s;
+
+	(void)state;
+	s = load("memory:\n  seconds: 30\n  containers: [svc-1, n2, fwd-3, load]\n"
+		 "targets:\n  - {metric: memory_growth, at_most: 10 MB/h, container: svc-1}\n");
+	assert_string_equal(said, "");
+	assert_non_null(s);
+	assert_true(s->has_memory);
+	assert_true(s->memory.seconds == 30);
+	assert_true(s->memory.interval == 0.5);
+	assert_int_equal(s->memory.n_containers, 4);
+	assert_true(s->targets[0].limit == 10e6);
+	scenario__free(s);
+	refuses("memory:\n  seconds: 1\n", 2, "out of range");
+	refuses("memory:\n  interval: 3\n", 2, "ten readings are wanted");
+	refuses("memory:\n  containers: [svc-1, svc-6]\n", 2, "'svc-6' is not started");
+	refuses("memory:\n  containers: [n4]\n", 2, "'n4' is not started");
+	refuses("paths: [direct]\nmemory:\n  containers: [fwd-1]\n", 3, "'fwd-1' is not started");
+	refuses("memory:\n  containers: [n1, n1]\n", 2, "is there twice");
+	refuses("targets:\n  - {metric: memory_growth, at_most: 1 MB/h}\n", 2,
+		"without a section memory");
+	refuses("memory: {seconds: 20}\ntargets:\n  - {metric: memory_growth, at_most: 1 MB}\n", 3,
+		"a rate is wanted, such as 10 MB/h");
+	refuses("memory: {seconds: 20}\ntargets:\n"
+		"  - {metric: memory_growth, at_most: 1 MB/h, container: db}\n",
+		3, "container 'db' is not started");
+	refuses("targets:\n  - {metric: rpc_p99, at_most: 1 s, container: n1}\n", 2,
+		"has no container");
+}
+
 static void test_not_a_scenario(void **state)
 {
 	(void)state;
@@ -271,7 +303,7 @@ static void test_shipped(void **state)
 	assert_int_equal(s->events.count, 10000);
 	assert_int_equal(s->events.batch, 100);
 	assert_int_equal(s->services.count, 5);
-	assert_int_equal(s->n_targets, 5);
+	assert_int_equal(s->n_targets, 6);
 	assert_int_equal(scenario__settings(s, count_setting, &n), 0);
 	assert_true(n > 20);
 	scenario__free(s);
@@ -358,9 +390,9 @@ int main(void)
 		cmocka_unit_test(test_defaults),       cmocka_unit_test(test_values),
 		cmocka_unit_test(test_unknown_keys),   cmocka_unit_test(test_impossible_values),
 		cmocka_unit_test(test_contradictions), cmocka_unit_test(test_targets),
-		cmocka_unit_test(test_not_a_scenario), cmocka_unit_test(test_shipped),
-		cmocka_unit_test(test_damaged),	       cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_urls),
+		cmocka_unit_test(test_memory),	       cmocka_unit_test(test_not_a_scenario),
+		cmocka_unit_test(test_shipped),	       cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_limits),	       cmocka_unit_test(test_urls),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
