@@ -15,6 +15,7 @@
 #include "out/heap_json.h"
 #include "out/heap_table.h"
 #include "out/table.h"
+#include "probe/filter.h"
 
 #define BUDGET_DEFAULT 0.01
 
@@ -127,21 +128,10 @@ static const struct option options[] = {
 
 /* ---- the command line */
 
-static int set_number(const char *option, const char *arg, double lo, double hi, double *out)
-{
-	char *end;
-
-	*out = strtod(arg, &end);
-	if (end == arg || *end || !(*out >= lo && *out <= hi))
-		return log_fail(-EINVAL, "%s: '%s' is not a number from %g to %g", option, arg, lo,
-				hi);
-	return 0;
-}
-
 static int set_count(const char *option, const char *arg, unsigned int *out)
 {
 	double v;
-	int err = set_number(option, arg, 0, 1e6, &v);
+	int err = filter__real(option, arg, 0, 1e6, &v);
 
 	if (!err && v != floor(v))
 		err = log_fail(-EINVAL, "%s: '%s' is not a whole number", option, arg);
@@ -190,7 +180,7 @@ static int set_option(struct heap_args *a, int opt, const char *arg)
 	case OPT_SAMPLE: return set_bytes("--sample", arg, &w->sample_bytes);
 	case OPT_EXACT: w->exact = true; return 0;
 	case OPT_BUDGET:
-		err = set_number("--budget", arg, 0, 10000, &a->budget);
+		err = filter__real("--budget", arg, 0, 10000, &a->budget);
 		a->budget /= 100;
 		return err;
 	case OPT_BINARY: w->binary = arg; return 0;
@@ -205,8 +195,8 @@ static int set_option(struct heap_args *a, int opt, const char *arg)
 	case OPT_GROWN: a->grown = true; return 0;
 	case OPT_DIFF: a->comparing = true; return 0;
 	case OPT_FROM: a->from = true; return 0;
-	case 'd': return set_number("--duration", arg, 0.1, 1e7, &w->seconds);
-	case 'i': return set_number("--interval", arg, 0.1, 86400, &w->interval);
+	case 'd': return filter__real("--duration", arg, 0.1, 1e7, &w->seconds);
+	case 'i': return filter__real("--interval", arg, 0.1, 86400, &w->interval);
 	case 'n': return set_count("--rows", arg, &a->table.max_rows);
 	case 's': return set_sort(arg, &a->sort);
 	case 'q': log_quiet = true; return 0;

@@ -102,17 +102,6 @@ static const struct option options[] = {
 	{},
 };
 
-static int set_seconds(const char *option, const char *arg, double lo, double hi, double *out)
-{
-	char *end;
-
-	*out = strtod(arg, &end);
-	if (end == arg || *end || !(*out >= lo && *out <= hi))
-		return log_fail(-EINVAL, "%s: '%s' is not a number from %g to %g", option, arg, lo,
-				hi);
-	return 0;
-}
-
 static int set_rows(const char *arg, unsigned int *out)
 {
 	long v = filter__number("--rows", arg, 0, 100000);
@@ -178,13 +167,13 @@ static int set_option(struct mem *m, int opt, const char *arg)
 	struct memory_opts *o = &m->opts;
 
 	switch (opt) {
-	case 'd': return set_seconds("--duration", arg, 0.1, 1e7, &m->seconds);
-	case 'i': return set_seconds("--interval", arg, 0.05, 86400, &m->interval);
+	case 'd': return filter__real("--duration", arg, 0.1, 1e7, &m->seconds);
+	case 'i': return filter__real("--interval", arg, 0.05, 86400, &m->interval);
 	case 'n': return set_rows(arg, &m->table.max_rows);
 	case 's': return set_sort(arg, &m->table.sort);
 	case 'q': log_quiet = true; return 0;
 	case 'v': log_verbose = true; return 0;
-	case OPT_EVERY: return set_seconds("--every", arg, 0.05, 86400, &m->every);
+	case OPT_EVERY: return filter__real("--every", arg, 0.05, 86400, &m->every);
 	case OPT_JSON: m->json = true; return 0;
 	case OPT_ALL: o->all = true; return 0;
 	case OPT_FAIL_ON: return set_fail_on(arg, &m->fail_on);

@@ -94,32 +94,14 @@ static const struct option options[] = {
 	{},
 };
 
-/* Seconds, fractions allowed, between lo and hi; -1 after a message. */
-static double seconds_of(const char *option, const char *arg, double lo, double hi)
-{
-	char *end;
-	double v = strtod(arg, &end);
-
-	if (end == arg || *end || !(v >= lo && v <= hi)) {
-		log_fail(-EINVAL, "%s: '%s' is not a number from %g to %g", option, arg, lo, hi);
-		return -1;
-	}
-	return v;
-}
-
-static int set_seconds(const char *option, const char *arg, double lo, double hi, double *out)
-{
-	*out = seconds_of(option, arg, lo, hi);
-	return *out < 0 ? -EINVAL : 0;
-}
-
 static int set_ns(const char *option, const char *arg, double lo, double hi, double unit,
 		  uint64_t *out)
 {
-	double v = seconds_of(option, arg, lo, hi);
+	double v;
+	int err = filter__real(option, arg, lo, hi, &v);
 
-	*out = v < 0 ? 0 : (uint64_t)(v * unit);
-	return v < 0 ? -EINVAL : 0;
+	*out = err ? 0 : (uint64_t)(v * unit);
+	return err;
 }
 
 static int set_count(const char *option, const char *arg, long lo, long hi, uint32_t *out)
@@ -146,8 +128,8 @@ static int set_option(struct trace *t, int opt, const char *arg)
 	struct wire_opts *w = &t->wire;
 
 	switch (opt) {
-	case 'd': return set_seconds("--duration", arg, 0.1, 1e7, &t->seconds);
-	case 'i': return set_seconds("--interval", arg, 0.05, 86400, &t->interval);
+	case 'd': return filter__real("--duration", arg, 0.1, 1e7, &t->seconds);
+	case 'i': return filter__real("--interval", arg, 0.05, 86400, &t->interval);
 	case 'n': return set_count("--rows", arg, 0, 100000, &t->table.max_rows);
 	case 's': return set_sort(arg, &t->table.sort);
 	case 'q': log_quiet = true; return 0;

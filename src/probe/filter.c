@@ -24,6 +24,17 @@ long filter__number(const char *option, const char *arg, long lo, long hi)
 	return v;
 }
 
+int filter__real(const char *option, const char *arg, double lo, double hi, double *out)
+{
+	char *end;
+
+	*out = strtod(arg, &end);
+	if (end == arg || *end || !(*out >= lo && *out <= hi))
+		return log_fail(-EINVAL, "%s: '%s' is not a number from %g to %g", option, arg, lo,
+				hi);
+	return 0;
+}
+
 static int too_many(const char *option, size_t max)
 {
 	return log_fail(-E2BIG, "%s: at most %zu of them", option, max);

@@ -68,5 +68,7 @@ void filter__apply(const struct filter_view *view, struct snapshot *s);
 
 /* A number between lo and hi in `arg`, or -EINVAL after a message that names the option. */
 long filter__number(const char *option, const char *arg, long lo, long hi);
+/* The same with fractions: 0 with *out set, or -EINVAL after the message. */
+int filter__real(const char *option, const char *arg, double lo, double hi, double *out);
 
 #endif
