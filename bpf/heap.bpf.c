@@ -438,12 +438,13 @@ int BPF_PROG(heap_fork, struct task_struct *parent, struct task_struct *child)
 	struct heap_process born = {};
 	struct heap_heir_key key = {};
 	struct heap_heir heir = {};
+	struct heap_acct *a = acct__get();
 	struct heap_process *p;
-	__u32 tgid = parent->tgid;
+	__u32 tgid = parent->tgid, slot = HEAP_MAX_HEIRS;
 
 	p = bpf_map_lookup_elem(&processes, &tgid);
 	/* Threads, and children that run in our memory until they exec (vfork). */
-	if (!p || child->tgid == tgid || child->mm == parent->mm)
+	if (!a || !p || child->tgid == tgid || child->mm == parent->mm)
 		return 0;
 	*(volatile __u32 *)&forked = 1;
 	/* [uprobes] is not copied with the rest: its address is found anew. */
@@ -451,14 +452,27 @@ int BPF_PROG(heap_fork, struct task_struct *parent, struct task_struct *child)
 	born.life = heir.life = __sync_fetch_and_add(&lives, 1);
 	born.parent = key.parent = p->life;
 	heir.cut = __sync_fetch_and_add(&p->forks, 1);
-	for (__u32 slot = 0; slot < HEAP_MAX_HEIRS; slot++) {
-		key.slot = slot;
-		if (!bpf_map_update_elem(&heirs, &key, &heir, BPF_NOEXIST))
-			break;
+	__sync_fetch_and_add(&n_heirs, 1);
+	if (bpf_map_update_elem(&inheriting, &heir.life, &heir.cut, BPF_ANY)) {
+		__sync_fetch_and_add(&n_heirs, -1);
+	} else {
+		for (slot = 0; slot < HEAP_MAX_HEIRS; slot++) {
+			key.slot = slot;
+			if (!bpf_map_update_elem(&heirs, &key, &heir, BPF_NOEXIST))
+				break;
+		}
 	}
-	bpf_map_update_elem(&inheriting, &heir.life, &heir.cut, BPF_ANY);
-	if (bpf_map_update_elem(&processes, &tgid, &born, BPF_ANY))
+	if (slot == HEAP_MAX_HEIRS)
+		COUNT(a, forks_lost);
+	if (bpf_map_update_elem(&processes, &tgid, &born, BPF_ANY)) {
+		if (slot < HEAP_MAX_HEIRS) {
+			COUNT(a, forks_lost);
+			bpf_map_delete_elem(&heirs, &key);
+		}
+		if (!bpf_map_delete_elem(&inheriting, &heir.life))
+			__sync_fetch_and_add(&n_heirs, -1);
 		return 0;
+	}
 	wake(tgid);
 	return 0;
 }

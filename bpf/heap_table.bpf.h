@@ -14,7 +14,7 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
+	__uint(max_entries, HEAP_MAX_PROCESSES);
 	__type(key, __u32); /* tgid */
 	__type(value, struct heap_process);
 } processes SEC(".maps");
@@ -67,7 +67,10 @@ struct {
 	__type(value, struct heap_heir);
 } heirs SEC(".maps");
 
-/* The same children by their own life: what they free that is not known is written down. */
+/*
+ * The same children by their own life, and those that found no place above: what they free that is
+ * not known is written down.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);
@@ -81,6 +84,8 @@ const volatile __u32 targ_max_sites = 16384;
 __u32 recording;
 /* Some process was forked: what is freed may be another's too. */
 __u32 forked;
+/* In `inheriting`, or about to be; heirs all are. While there are none, frees do not look there. */
+__u32 n_heirs;
 /* About now, kept up by user space: reading the clock would be a tenth of a call's cost. */
 __u64 clock_ns;
 __u32 lives = 1;      /* the next life's number */
@@ -188,10 +193,13 @@ static __noinline void block__inherit(struct heap_acct *a, __u32 life, __u64 add
 	copy.forks = 0;
 	copy.site = b->site ? site__id(&site, s->pc) : 0;
 	err = bpf_map_update_elem(&blocks, &key, &copy, BPF_NOEXIST);
-	if (!err)
+	if (!err) {
 		site__hold(copy.site, copy.size);
-	else if (err != -EEXIST)
+		if (!copy.site)
+			COUNT(a, sites_lost);
+	} else if (err != -EEXIST) {
 		COUNT(a, blocks_lost);
+	}
 }
 
 /*
@@ -218,7 +226,7 @@ static __always_inline bool block__remove(struct heap_acct *a, __u32 life, __u64
 	struct heap_block *b = bpf_map_lookup_elem(&blocks, &key);
 
 	if (!b || b->site == HEAP_TOMBSTONE) {
-		if (forked && !b && bpf_map_lookup_elem(&inheriting, &life)) {
+		if (*(volatile __u32 *)&n_heirs && !b && bpf_map_lookup_elem(&inheriting, &life)) {
 			struct heap_block tombstone = {.site = HEAP_TOMBSTONE};
 
 			if (bpf_map_update_elem(&blocks, &key, &tombstone, BPF_NOEXIST) == -E2BIG)
@@ -230,7 +238,7 @@ static __always_inline bool block__remove(struct heap_acct *a, __u32 life, __u64
 	if (bpf_map_delete_elem(&blocks, &key))
 		return false;
 	site__release(out->site, out->size);
-	if (forked)
+	if (*(volatile __u32 *)&n_heirs)
 		block__bequeath(a, life, address, out);
 	return true;
 }

@@ -65,7 +65,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384); /* set before load */
 	__type(key, struct page_site_key);
-	__type(value, __u64); /* faults on followed pages */
+	__type(value, __u64); /* faults on pages of the sample */
 } page_sites SEC(".maps");
 
 struct {
@@ -82,9 +82,9 @@ static __always_inline struct page_acct *acct__get(void)
 	return bpf_map_lookup_elem(&page_accts, &zero);
 }
 
-static __always_inline void site__count(struct page_acct *a, __u64 stack, __u32 tgid)
+static __always_inline void site__count(struct page_acct *a, __u64 stack, __u32 tgid, __u32 since)
 {
-	struct page_site_key key = {.stack = stack, .tgid = tgid};
+	struct page_site_key key = {.stack = stack, .tgid = tgid, .since = since};
 	__u64 *n = bpf_map_lookup_elem(&page_sites, &key), one = 1;
 
 	if (!n) {
@@ -121,7 +121,7 @@ static __noinline int page__record(__u64 address, struct pt_regs___fault *regs, 
 	struct unwind_start start = {};
 	struct page_val val = {}, *old;
 
-	if (!process || process->state == PAGE_PROCESS_ENDED || !a)
+	if (!process || !a)
 		return 0;
 	old = bpf_map_lookup_elem(&pages, &key);
 	if (!(error_code & FAULT_WRITE)) {
@@ -137,7 +137,9 @@ static __noinline int page__record(__u64 address, struct pt_regs___fault *regs, 
 	start.fp = regs->bp;
 	val.stack = stack__id(&start, process->tables);
 	val.time_ns = bpf_ktime_get_ns();
-	site__count(a, val.stack, tgid);
+	/* Each counts for N: not the first pages of huge pages, which are followed beside them. */
+	if (page__selected(page, tgid, targ_seed, targ_below))
+		site__count(a, val.stack, tgid, (__u32)process->since_ns);
 	if (bpf_map_update_elem(&pages, &key, &val, BPF_ANY))
 		a->pages_lost++;
 	return 0;
@@ -198,11 +200,10 @@ int BPF_PROG(page_process_fork, struct task_struct___fault *parent,
 	if (tgid == new_tgid) /* a thread */
 		return 0;
 	old = bpf_map_lookup_elem(&page_processes, &tgid);
-	if (!old || old->state == PAGE_PROCESS_ENDED)
+	if (!old)
 		return 0;
 	val.since_ns = bpf_ktime_get_ns();
 	val.tables = old->tables;
-	val.state = PAGE_PROCESS_WATCHED;
 	a = acct__get();
 	if (bpf_map_update_elem(&page_processes, &new_tgid, &val, BPF_ANY) && a)
 		a->forks_lost++;
@@ -216,7 +217,7 @@ int BPF_PROG(page_process_exec, struct task_struct___fault *task)
 	struct page_process *p = bpf_map_lookup_elem(&page_processes, &tgid);
 	struct page_acct *a = acct__get();
 
-	if (!p || p->state == PAGE_PROCESS_ENDED)
+	if (!p)
 		return 0;
 	p->since_ns = bpf_ktime_get_ns();
 	p->tables = tgid;
@@ -230,12 +231,14 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(page_process_exit, struct task_struct___fault *task)
 {
 	__u32 tgid = task->tgid;
-	struct page_process *p = bpf_map_lookup_elem(&page_processes, &tgid);
-	struct page_acct *a = acct__get();
+	struct page_acct *a;
 
-	if (!p || p->state == PAGE_PROCESS_ENDED || task->signal->live.counter)
+	if (!bpf_map_lookup_elem(&page_processes, &tgid) || task->signal->live.counter)
 		return 0;
-	p->state = PAGE_PROCESS_ENDED;
+	/* Two that are the last ones come here both. */
+	if (bpf_map_delete_elem(&page_processes, &tgid))
+		return 0;
+	a = acct__get();
 	if (a)
 		a->ended++;
 	return 0;

@@ -62,7 +62,8 @@ struct heap_process {
 	__u64 trampoline; /* address that return probes put in the place of return addresses */
 };
 
-#define HEAP_MAX_HEIRS 4 /* of one process at a time */
+#define HEAP_MAX_PROCESSES 1024
+#define HEAP_MAX_HEIRS	   4 /* of one process at a time */
 
 struct heap_heir_key {
 	__u32 parent; /* life */
@@ -119,8 +120,8 @@ struct heap_acct {
 	__u64 timed_ns[HEAP_CLASSES];
 	__u64 allocs, freed, frees_before, failed;
 	__u64 missed_frees, blocks_lost, sites_lost, pending_lost;
-	__u64 processes_ended;
-	__u64 pad[6];
+	__u64 processes_ended, forks_lost;
+	__u64 pad[5];
 };
 
 #define HEAP_TIMED     64

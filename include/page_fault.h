@@ -37,22 +37,20 @@ _Static_assert(sizeof(struct page_val) == 24, "page value");
 struct page_site_key {
 	__u64 stack;
 	__u32 tgid;
-	__u32 pad;
+	__u32 since; /* the end of the process's since_ns: which address space of this tgid's */
 };
 
 _Static_assert(sizeof(struct page_site_key) == 16, "page site");
 
-enum page_process_state {
-	PAGE_PROCESS_WATCHED = 1,
-	PAGE_PROCESS_ENDED = 2,
-};
-
-/* Of a watched process; the key is its tgid. Changed by the programs only once they run. */
+/*
+ * Of a watched process, as long as it lives; the key is its tgid. Changed by the programs only once
+ * they run.
+ */
 struct page_process {
 	__u64 since_ns; /* fork or exec: what was recorded before belongs to another address space
 			 */
 	__u32 tables;	/* whose unwind tables hold: its own tgid, or until an exec its parent's */
-	__u32 state;	/* enum page_process_state */
+	__u32 pad;
 };
 
 _Static_assert(sizeof(struct page_process) == 16, "page process");

@@ -8,6 +8,17 @@
 bool log_quiet;
 bool log_verbose;
 
+/* Paths, names and words of other programs are in messages: none of them is to steer a terminal. */
+static void tame(char *line)
+{
+	for (unsigned char *c = (unsigned char *)line; *c; c++) {
+		bool c1 = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0; /* U+0080 to U+009F */
+
+		if ((*c < ' ' && *c != '\n' && *c != '\t') || *c == 0x7f || c1)
+			*c = '?';
+	}
+}
+
 /* One write a message, so that those of several processes do not mix within a line. */
 __attribute__((format(printf, 2, 0))) static void log__print(const char *prefix, const char *fmt,
 							     va_list ap)
@@ -18,6 +29,7 @@ __attribute__((format(printf, 2, 0))) static void log__print(const char *prefix,
 
 	head = snprintf(line, sizeof(line), "hopscope: %s", prefix);
 	n = vsnprintf(line + head, sizeof(line) - head, fmt, ap);
+	tame(line);
 	if (n >= 0)
 		fprintf(stderr, "%s\n", line);
 	errno = saved;

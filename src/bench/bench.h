@@ -33,7 +33,7 @@
 
 #define MAX_SERVICES	50
 #define MAX_MEMBERS	(MAX_SERVICES + 2 * NATS_MAX_NODES + 1)
-#define MAX_TARGETS	128
+#define MAX_TARGETS	512
 #define MAX_DIFFERENCES 16
 
 struct bench_opts {
@@ -92,6 +92,7 @@ struct member {
 /* The memory phase: steady load while the containers are read. */
 struct memory_watch {
 	bool ran;
+	uint64_t due; /* calls that should have been made by now */
 	uint64_t attempted, succeeded, failed;
 	double duration_s;
 };

@@ -68,15 +68,18 @@ static void read_members(struct bench *b, uint64_t started)
 }
 
 /* The calls of one interval, then whatever is left of it. */
-static int drive(struct bench *b, uint64_t until)
+static int drive(struct bench *b, uint64_t started, uint64_t until)
 {
 	const struct scenario *s = b->scenario;
 	double left_s = clock__left_ms(until) / 1e3;
-	uint64_t calls = (uint64_t)(s->memory.rate * left_s);
+	/* Of the whole watch so far: what an interval has no whole call for is not lost. */
+	uint64_t due = (uint64_t)(s->memory.rate * (double)(until - started) / 1e9 + 0.5);
+	uint64_t calls = due - b->memory_watch.due;
 	char subject[160];
 	json_t *answer;
 	int err;
 
+	b->memory_watch.due = due;
 	if (calls) {
 		snprintf(subject, sizeof(subject), "rpc.%s.%s", s->rpc.service, s->rpc.method);
 		err = remote__call(&b->rpc[s->paths[0]],
@@ -129,7 +132,7 @@ int bench__watch_memory(struct bench *b)
 	for (i = 0; i <= steps && !err; i++) {
 		read_members(b, started);
 		if (i < steps)
-			err = drive(b, started + (i + 1) * step_ns);
+			err = drive(b, started, started + (i + 1) * step_ns);
 	}
 	b->memory_watch.duration_s = (double)(clock__now() - started) / 1e9;
 	judge(b);

@@ -39,7 +39,7 @@ static struct target *add_target(struct bench *b, const struct scenario_target *
 	struct target *target;
 
 	if (b->n_targets == MAX_TARGETS) {
-		log_warn("more than %d targets: the rest is not judged", MAX_TARGETS);
+		bench__incomplete(b, "more than %d targets: the rest is not judged", MAX_TARGETS);
 		return NULL;
 	}
 	if (where)
@@ -152,8 +152,18 @@ static struct estimate growth_per_hour(const struct growth *g)
 
 /*
  * The interval decides, but for what the slope of a straight line cannot tell: a warm-up that
- * flattens is above any limit at first.
+ * flattens is above any limit at first; what began to grow in the middle is below it on the whole.
  */
+static bool is_undecided(const struct scenario_target *t, const struct target *target,
+			 const struct growth *g)
+{
+	if (isnan(g->slope))
+		return g->n > 0; /* read, but too little */
+	return t->op == TARGET_LE &&
+	       ((target->verdict == VERDICT_FAIL && g->verdict != GROWTH_GROWING) ||
+		(target->verdict == VERDICT_PASS && g->verdict == GROWTH_INCONCLUSIVE));
+}
+
 static void judge_growth_of(struct bench *b, const struct scenario_target *t,
 			    const struct member *m)
 {
@@ -163,13 +173,13 @@ static void judge_growth_of(struct bench *b, const struct scenario_target *t,
 	if (!target)
 		return;
 	target__judge(target, &e);
-	if (target->verdict == VERDICT_FAIL && t->op == TARGET_LE &&
-	    m->growth.verdict != GROWTH_GROWING) {
+	if (is_undecided(t, target, &m->growth)) {
 		target->verdict = VERDICT_INCONCLUSIVE;
 		snprintf(target->reason, sizeof(target->reason), "%s", m->growth.reason);
 	}
-	target__check_errors(target, b->memory_watch.attempted, b->memory_watch.failed,
-			     b->scenario->error_bound);
+	if (b->scenario->memory.rate > 0)
+		target__check_errors(target, b->memory_watch.attempted, b->memory_watch.failed,
+				     b->scenario->error_bound);
 	target__check_clock(target, b->clock_step_ns, b->ended_ns - b->started_ns);
 	if (m->ended)
 		target__invalidate(target, "%s ended during the run", m->name);

@@ -8,6 +8,7 @@
 
 #include "bench/scenario_rules.h"
 #include "log.h"
+#include "model/trend.h"
 
 #define MAX_PAYLOAD (1000 * 1000) /* nats-server's max_payload is 1 MiB with the envelope */
 #define MAX_OPEN_S  3600
@@ -388,11 +389,11 @@ static int check_memory(const struct scenario *s, const struct yaml_index *y, co
 
 	if (!s->has_memory)
 		return 0;
-	/* What a verdict needs at least; growth.h says what more readings give. */
-	if (s->memory.seconds < 10 * s->memory.interval)
+	if (s->memory.seconds < (TREND_MIN_READINGS - 1) * s->memory.interval)
 		return scenario_rules__fail(y, file, "memory.interval",
-					    "%g s in a watch of %g s: ten readings are wanted",
-					    s->memory.interval, s->memory.seconds);
+					    "%g s in a watch of %g s: %d readings are wanted",
+					    s->memory.interval, s->memory.seconds,
+					    TREND_MIN_READINGS);
 	for (i = 0; i < s->memory.n_containers; i++) {
 		snprintf(item, sizeof(item), "memory.containers[%u]", i);
 		if (!scenario__has_container(s, s->memory.containers[i]))

@@ -2,6 +2,7 @@
 /* hopscope heap: who holds the memory. */
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "out/heap_json.h"
 #include "out/heap_table.h"
 #include "out/table.h"
+#include "out/text.h"
 #include "probe/filter.h"
 
 #define BUDGET_DEFAULT 0.01
@@ -31,7 +33,7 @@ struct heap_args {
 	bool json, grown, comparing, from;
 };
 
-static volatile int stop_signal;
+static volatile sig_atomic_t stop_signal;
 
 static void on_signal(int sig)
 {
@@ -184,7 +186,7 @@ static int set_option(struct heap_args *a, int opt, const char *arg)
 		a->budget /= 100;
 		return err;
 	case OPT_BINARY: w->binary = arg; return 0;
-	case OPT_HOST_ROOT: w->host_root = arg; return 0;
+	case OPT_HOST_ROOT: return filter__host_root(arg, &w->host_root);
 	case OPT_CONTAINER: a->container = arg; return 0;
 	case OPT_FOLDED: a->outputs.path[HEAP_FOLDED] = arg; return 0;
 	case OPT_FLAME: a->outputs.path[HEAP_FLAME] = arg; return 0;
@@ -245,7 +247,7 @@ static int check(struct heap_args *a)
 	if (w->source != HEAP_ALLOCS && (w->binary || !isnan(a->budget)))
 		return log_fail(-EINVAL, "%s is for --allocs", w->binary ? "--binary" : "--budget");
 	for (int i = 0; i < HEAP_OUTPUTS; i++)
-		to_stdout += a->outputs.path[i] && !strcmp(a->outputs.path[i], "-");
+		to_stdout += heap_output__is_stdout(a->outputs.path[i]);
 	if (to_stdout > 1)
 		return log_fail(-EINVAL, "only one of the outputs can go to standard output");
 	if (w->source == HEAP_ALLOCS)
@@ -278,20 +280,60 @@ static int parse(struct heap_args *a, int argc, char **argv)
 
 /* ---- what it does */
 
+static void warn_loss(void *ctx, uint64_t n, const char *what)
+{
+	(void)ctx;
+	log_warn("%" PRIu64 " %s", n, what);
+}
+
+/* p's text, which may hold names of others, for a terminal. */
+static void warn_text(const char *s)
+{
+	struct text t = {0};
+
+	text__add_printable(&t, s);
+	log_warn("%s", t.data ? t.data : "?");
+	text__free(&t);
+}
+
+/* What table and JSON say, and neither is printed. */
+static void warn(const struct heap_profile *p)
+{
+	if (p->stopped[0])
+		warn_text(p->stopped);
+	heap_counters__losses(&p->counters, warn_loss, NULL);
+	for (size_t i = 0; i < p->n_notes; i++)
+		warn_text(p->notes[i]);
+	if (p->notes_lost)
+		log_warn("%zu more notes left out", p->notes_lost);
+}
+
+static int print_stdout(struct heap_args *a, struct heap_profile *p, bool final)
+{
+	int err;
+
+	heap_profile__sort(p, a->sort);
+	if (!a->json && a->watch.interval > 0)
+		printf("\n");
+	err = a->json ? heap_json__print(stdout, p, final)
+		      : heap_table__print(stdout, p, &a->table);
+	/* main() tells of other errors of standard output */
+	return err == -ENOMEM ? log_fail(err, "out of memory for the report") : err;
+}
+
 /* heap_watch_fn. */
 static int print(void *ctx, struct heap_profile *p, bool final)
 {
 	struct heap_args *a = ctx;
-	int err = heap_outputs__write(&a->outputs, p, final);
+	int err = heap_outputs__write(&a->outputs, p, final), rc;
 
-	if (err || heap_outputs__to_stdout(&a->outputs))
+	if (heap_outputs__to_stdout(&a->outputs)) {
+		if (final && !heap_output__is_stdout(a->outputs.path[HEAP_RECORD]))
+			warn(p);
 		return err;
-	heap_profile__sort(p, a->sort);
-	if (a->json)
-		return heap_json__print(stdout, p, final);
-	if (a->watch.interval > 0)
-		printf("\n");
-	return heap_table__print(stdout, p, &a->table);
+	}
+	rc = print_stdout(a, p, final);
+	return err ? err : rc;
 }
 
 static int watch(struct heap_args *a)

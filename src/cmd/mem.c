@@ -177,7 +177,7 @@ static int set_option(struct mem *m, int opt, const char *arg)
 	case OPT_JSON: m->json = true; return 0;
 	case OPT_ALL: o->all = true; return 0;
 	case OPT_FAIL_ON: return set_fail_on(arg, &m->fail_on);
-	case OPT_HOST_ROOT: o->host_root = arg; return 0;
+	case OPT_HOST_ROOT: return filter__host_root(arg, &o->host_root);
 	case OPT_CONTAINER: return add_name("--container", arg, o->containers, &o->n_containers);
 	case OPT_POD: return add_name("--pod", arg, o->pods, &o->n_pods);
 	case OPT_CGROUP: return add_name("--cgroup", arg, o->cgroups, &o->n_cgroups);
@@ -267,7 +267,8 @@ static int watch(struct mem *m)
 static int exit_code(const struct mem *m)
 {
 	const struct memory_snapshot *s = m->snapshot;
-	bool filtered = m->opts.n_containers || m->opts.n_pods || m->opts.n_cgroups;
+	bool filtered =
+		m->opts.n_containers || m->opts.n_pods || m->opts.n_cgroups || m->opts.n_pids;
 	bool undecided = !s->n;
 
 	if (!s->n && filtered) {
@@ -280,8 +281,14 @@ static int exit_code(const struct mem *m)
 		return EXIT_PASS;
 	if (memory_snapshot__findings(s) & m->fail_on)
 		return EXIT_TARGET_FAILED;
-	for (size_t i = 0; i < s->n && (m->fail_on & FINDING_GROWING); i++)
-		undecided = undecided || s->containers[i].growth.verdict != GROWTH_STABLE;
+	for (size_t i = 0; i < s->n; i++) {
+		const struct memory_container *c = &s->containers[i];
+
+		/* Of one that could not be read nothing is known. */
+		undecided = undecided || (!c->first.time_ns && !c->gone);
+		undecided = undecided ||
+			    ((m->fail_on & FINDING_GROWING) && c->growth.verdict != GROWTH_STABLE);
+	}
 	return undecided ? EXIT_UNDECIDED : EXIT_PASS;
 }
 

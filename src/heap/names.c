@@ -5,6 +5,7 @@
 
 #include "heap/names.h"
 #include "heap/target.h"
+#include "probe/limits.h"
 #include "sym/symbols.h"
 
 #define MAX_PROCESSES 1024 /* more than are watched: children are followed */
@@ -12,7 +13,8 @@
 struct process {
 	pid_t pid;
 	char comm[32];
-	struct symbols *symbols; /* NULL: it ended before it could be looked at */
+	struct symbols *symbols; /* NULL: */
+	int err;		 /* why it could not be looked at */
 };
 
 struct heap_names {
@@ -22,6 +24,7 @@ struct heap_names {
 
 struct heap_names *heap_names__open(void)
 {
+	limits__raise_files();
 	return calloc(1, sizeof(struct heap_names));
 }
 
@@ -59,7 +62,7 @@ int heap_names__learn(struct heap_names *n, pid_t pid)
 
 	if (p) {
 		look(p);
-		return p->symbols ? symbols__refresh(p->symbols) : -ESRCH;
+		return p->symbols ? symbols__refresh(p->symbols) : p->err;
 	}
 	if (n->n == MAX_PROCESSES)
 		return -ENOSPC;
@@ -79,6 +82,7 @@ int heap_names__learn(struct heap_names *n, pid_t pid)
 	err = symbols__open(&p->symbols, pid);
 	if (err)
 		p->symbols = NULL;
+	p->err = err;
 	n->n++;
 	return err;
 }
@@ -122,15 +126,58 @@ static void add_note(void *ctx, const char *note)
 	heap_profile__note(ctx, "%s", note);
 }
 
+static int by_number(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Processes that the table has no place for. */
+static void note_beyond(const struct heap_names *n, struct heap_profile *p)
+{
+	uint32_t *pids;
+	size_t found = 0, distinct = 0;
+
+	if (n->n < MAX_PROCESSES)
+		return;
+	pids = calloc(p->n_sites + 1, sizeof(*pids));
+	if (!pids)
+		return;
+	/* 0: blocks of all processes that found no place */
+	for (size_t i = 0; i < p->n_sites; i++)
+		if (p->sites[i].tgid && !find(n, p->sites[i].tgid))
+			pids[found++] = p->sites[i].tgid;
+	qsort(pids, found, sizeof(*pids), by_number);
+	for (size_t i = 0; i < found; i++)
+		distinct += !i || pids[i] != pids[i - 1];
+	free(pids);
+	if (distinct)
+		heap_profile__note(p,
+				   "%zu more process%s than the %d whose files are read: their "
+				   "frames have no names",
+				   distinct, distinct == 1 ? "" : "es", MAX_PROCESSES);
+}
+
+static void note_process(const struct process *s, struct heap_profile *p)
+{
+	if (s->symbols)
+		symbols__notes(s->symbols, add_note, p);
+	else if (s->err == -ESRCH || s->err == -ENOENT)
+		heap_profile__note(p,
+				   "process %d ended before its files could be read: its frames "
+				   "have no names",
+				   s->pid);
+	else
+		heap_profile__note(p,
+				   "process %d: its files could not be read: %s: its frames have "
+				   "no names",
+				   s->pid, strerror(-s->err));
+}
+
 void heap_names__note(const struct heap_names *n, struct heap_profile *p)
 {
-	for (size_t i = 0; i < n->n; i++) {
-		if (n->processes[i].symbols)
-			symbols__notes(n->processes[i].symbols, add_note, p);
-		else
-			heap_profile__note(p,
-					   "process %d ended before its files could be read: its "
-					   "frames have no names",
-					   n->processes[i].pid);
-	}
+	note_beyond(n, p);
+	for (size_t i = 0; i < n->n; i++)
+		note_process(&n->processes[i], p);
 }

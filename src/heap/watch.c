@@ -159,7 +159,14 @@ void heap_watch__close(struct heap_watch *w)
 
 static int read_probe(struct heap_watch *w, struct heap_reading *r)
 {
-	return w->heap ? heap__read(w->heap, r) : pages__read(w->pages, r);
+	int err;
+
+	if (w->heap)
+		return heap__read(w->heap, r);
+	err = pages__read(w->pages, r);
+	if (err && err != -ESRCH)
+		log_fail(err, "cannot read what is held: %s", strerror(-err));
+	return err;
 }
 
 /* 0 to go on, 1 when the watch is over, negative errno. */
@@ -226,6 +233,15 @@ static void mark(struct heap_watch *w, struct heap_reading *r)
 	w->next_mark_ns = w->start_ns + 2 * (w->next_mark_ns - w->start_ns);
 }
 
+/* It has more than the site for lost blocks, which may be there without any. */
+static bool holds(const struct heap_reading *r)
+{
+	for (size_t i = 0; i < r->n_sites; i++)
+		if (r->sites[i].bytes > 0)
+			return true;
+	return false;
+}
+
 /* Readings between: for growth, and for a process that is gone when the watch ends. */
 static int keep(struct heap_watch *w)
 {
@@ -247,6 +263,11 @@ static int keep(struct heap_watch *w)
 		mark(w, &r);
 		return 0;
 	}
+	/* an empty one may be of processes that ended just now, which tend() has yet to see */
+	if (!holds(&r) && holds(&w->kept)) {
+		heap_reading__free(&r);
+		return 0;
+	}
 	heap_reading__free(&w->kept);
 	w->kept = r;
 	return 0;
@@ -254,7 +275,25 @@ static int keep(struct heap_watch *w)
 
 /* ---- profiles */
 
-static int make_profile(struct heap_watch *w, const struct heap_reading *r, struct heap_profile *p)
+static void note_end(const struct heap_watch *w, struct heap_profile *p)
+{
+	const char *who = w->target.n_pids > 1 ? "all processes" : "the process";
+
+	if (p->unread)
+		heap_profile__note(p,
+				   "%s ended before anything could be read: what %s held is not "
+				   "known",
+				   who, w->target.n_pids > 1 ? "they" : "it");
+	else
+		heap_profile__note(p,
+				   "%s ended during the watch: this is what was held %.1f s after "
+				   "the attach",
+				   who, p->duration_s);
+}
+
+/* `unread`: there is nothing in r but its time, and perhaps the probe's counters. */
+static int make_profile(struct heap_watch *w, const struct heap_reading *r, bool unread,
+			struct heap_profile *p)
 {
 	struct heap_namer namer = heap_names__namer(w->names);
 
@@ -271,6 +310,12 @@ static int make_profile(struct heap_watch *w, const struct heap_reading *r, stru
 	memcpy(p->stopped, w->stopped, sizeof(p->stopped));
 	if (heap_profile__make(p, r, base_of(w, r->time_ns), w->start_ns, &namer))
 		return log_fail(-ENOMEM, "out of memory for the names of %zu stacks", r->n_sites);
+	p->unread = unread;
+	if (unread && !r->probe_hits)
+		p->probe_hits = NAN;
+	/* first: there may be no place behind the others */
+	if (w->ended)
+		note_end(w, p);
 	heap_names__note(w->names, p);
 	return 0;
 }
@@ -284,7 +329,7 @@ static int interval(struct heap_watch *w, heap_watch_fn fn, void *ctx)
 	if (err)
 		return err == -ESRCH ? 0 : err;
 	heap_names__refresh(w->names, &r);
-	err = make_profile(w, &r, &p);
+	err = make_profile(w, &r, false, &p);
 	heap_reading__free(&r);
 	if (err)
 		return err;
@@ -293,22 +338,36 @@ static int interval(struct heap_watch *w, heap_watch_fn fn, void *ctx)
 	return err;
 }
 
-/* What an ended process held is gone from the probe's tables: the last reading has it. */
-static void choose_last(struct heap_watch *w, struct heap_reading *r)
+/*
+ * What an ended process held is gone from the probe's tables: the last reading has it. False: there
+ * is none. `read`: what is in r came from the probe.
+ */
+static bool choose_last(struct heap_watch *w, struct heap_reading *r, bool read)
 {
 	struct heap_reading *candidates[] = {&w->kept, &w->marks[1]}, *best = NULL;
 
-	if (!w->ended || r->n_sites)
-		return;
+	/* probe/pages keeps the last reading itself */
+	if (!w->ended || holds(r) || (w->pages && read))
+		return true;
 	for (int i = 0; i < 2; i++)
-		if (candidates[i]->n_sites && (!best || candidates[i]->time_ns > best->time_ns))
+		if (holds(candidates[i]) && (!best || candidates[i]->time_ns > best->time_ns))
+			best = candidates[i];
+	/* or one of a process that lived, and held nothing */
+	for (int i = 0; i < 2 && !(best && holds(best)); i++)
+		if (candidates[i]->resident_bytes > 0 &&
+		    (!best || candidates[i]->time_ns > best->time_ns))
 			best = candidates[i];
 	if (!best)
-		return;
-	best->counters = r->counters;
+		return false;
+	if (read) {
+		best->counters = r->counters;
+		best->probe_hits = r->probe_hits;
+		best->probe_ns = r->probe_ns;
+	}
 	heap_reading__free(r);
 	*r = *best;
 	memset(best, 0, sizeof(*best));
+	return true;
 }
 
 static int finish(struct heap_watch *w, heap_watch_fn fn, void *ctx)
@@ -316,29 +375,28 @@ static int finish(struct heap_watch *w, heap_watch_fn fn, void *ctx)
 	struct heap_reading r;
 	struct heap_profile p;
 	uint64_t end = now_ns();
+	bool read = true, known;
 	int err;
 
 	heap_names__refresh(w->names, NULL);
 	err = read_probe(w, &r);
-	if (err == -ESRCH && w->ended) {
+	if (err == -ESRCH) {
+		w->ended = true;
 		memset(&r, 0, sizeof(r));
 		r.time_ns = end;
 		r.unattributed_bytes = r.resident_bytes = r.probe_ns = NAN;
+		read = false;
 		err = 0;
 	}
 	if (err)
 		return err;
 	if (!w->ended)
 		heap_names__refresh(w->names, &r);
-	choose_last(w, &r);
+	known = choose_last(w, &r, read);
+	if (!known)
+		r.resident_bytes = NAN;
 	close_probe(w);
-	err = make_profile(w, &r, &p);
-	if (!err && w->ended)
-		heap_profile__note(&p,
-				   "%s ended during the watch: this is what was held %.1f s after "
-				   "the attach",
-				   w->target.n_pids > 1 ? "all processes" : "the process",
-				   p.duration_s);
+	err = make_profile(w, &r, !known, &p);
 	heap_reading__free(&r);
 	if (err)
 		return err;
@@ -354,12 +412,13 @@ static void sleep_until(uint64_t at)
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
 }
 
-int heap_watch__run(struct heap_watch *w, const volatile int *stop, heap_watch_fn fn, void *ctx)
+int heap_watch__run(struct heap_watch *w, const volatile sig_atomic_t *stop, heap_watch_fn fn,
+		    void *ctx)
 {
 	uint64_t step = (uint64_t)(w->opts.interval * 1e9), next = w->start_ns + step, now, at;
 	uint64_t end =
 		w->opts.seconds > 0 ? w->start_ns + (uint64_t)(w->opts.seconds * 1e9) : UINT64_MAX;
-	int rc = 0;
+	int rc = 0, err;
 
 	plan_marks(w);
 	w->next_keep_ns = w->start_ns + KEEP_NS / 4;
@@ -378,5 +437,10 @@ int heap_watch__run(struct heap_watch *w, const volatile int *stop, heap_watch_f
 			next += step;
 		}
 	}
-	return rc < 0 ? rc : finish(w, fn, ctx);
+	/* or did they end since? */
+	if (!rc)
+		tend(w);
+	/* what failed may have been one output: the others get the whole watch */
+	err = finish(w, fn, ctx);
+	return rc < 0 ? rc : err;
 }

@@ -3,6 +3,7 @@
 #ifndef HOPSCOPE_HEAP_WATCH_H
 #define HOPSCOPE_HEAP_WATCH_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -29,10 +30,11 @@ void heap_watch__close(struct heap_watch *w);
 
 /*
  * Watches until the time is over, *stop is not 0, all processes ended or the budget is spent. `fn`
- * gets a profile every interval, and a last one (`final`) after the probes were detached; an error
- * it returns ends the watch. 0 or negative errno after a message.
+ * gets a profile every interval, and a last one (`final`) after the probes were detached, also when
+ * an error that it or a reading returned ended the watch. 0 or negative errno after a message.
  */
 typedef int (*heap_watch_fn)(void *ctx, struct heap_profile *p, bool final);
-int heap_watch__run(struct heap_watch *w, const volatile int *stop, heap_watch_fn fn, void *ctx);
+int heap_watch__run(struct heap_watch *w, const volatile sig_atomic_t *stop, heap_watch_fn fn,
+		    void *ctx);
 
 #endif

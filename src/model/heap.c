@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Readings of the heap probes as profiles. */
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -27,7 +28,7 @@ void heap_profile__free(struct heap_profile *p)
 	p->n_sites = 0;
 	p->memory = NULL;
 	memset(p->notes, 0, sizeof(p->notes));
-	p->n_notes = 0;
+	p->n_notes = p->notes_lost = 0;
 }
 
 void heap_profile__note(struct heap_profile *p, const char *fmt, ...)
@@ -39,14 +40,16 @@ void heap_profile__note(struct heap_profile *p, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	if (!p->memory || p->n_notes == HEAP_MAX_NOTES)
+	if (!p->memory)
 		return;
 	kept = arena__string(p->memory, text);
 	for (size_t i = 0; i < p->n_notes; i++)
 		if (p->notes[i] == kept)
 			return;
-	if (kept)
+	if (kept && p->n_notes < HEAP_MAX_NOTES)
 		p->notes[p->n_notes++] = kept;
+	else
+		p->notes_lost++;
 }
 
 /* ---- order */
@@ -288,6 +291,28 @@ static int add_side(struct heap_sites *sites, const struct heap_profile *p, bool
 	return 0;
 }
 
+static void note_loss(void *ctx, uint64_t n, const char *what)
+{
+	heap_profile__note(ctx, "first profile: %" PRIu64 " %s", n, what);
+}
+
+/* What the header, which is b's, does not say of a. */
+static void note_first(struct heap_profile *p, const struct heap_profile *a,
+		       const struct heap_profile *b)
+{
+	if (strcmp(a->target, b->target) != 0)
+		heap_profile__note(p, "the first profile is of %s", a->target);
+	if (a->unread)
+		heap_profile__note(p, "first profile: what was held is not known");
+	/* of one watch: b's counters are a's, and later */
+	if (a->started_unix == b->started_unix)
+		return;
+	heap_profile__note(p, "two watches: what was taken before each attach is in neither");
+	if (a->stopped[0])
+		heap_profile__note(p, "first profile: %s", a->stopped);
+	heap_counters__losses(&a->counters, note_loss, p);
+}
+
 int heap_profile__diff(struct heap_profile *p, const struct heap_profile *a,
 		       const struct heap_profile *b)
 {
@@ -318,10 +343,13 @@ int heap_profile__diff(struct heap_profile *p, const struct heap_profile *a,
 	heap_sites__take(&sites, p);
 	p->label = a->label > b->label ? a->label : b->label;
 	p->grown_s = b->started_unix + b->duration_s - a->started_unix - a->duration_s;
+	/* one of them may be exact */
+	p->sample_bytes = fmax(a->sample_bytes, b->sample_bytes);
+	p->unread = a->unread || b->unread;
+	note_first(p, a, b);
 	for (size_t i = 0; i < b->n_notes; i++)
 		heap_profile__note(p, "%s", b->notes[i]);
-	if (strcmp(a->target, b->target) != 0)
-		heap_profile__note(p, "the first profile is of %s", a->target);
+	p->notes_lost += b->notes_lost;
 	heap_profile__sort(p, HEAP_SORT_GROWN);
 	return 0;
 }
@@ -350,6 +378,7 @@ int heap_profile__condense(struct heap_profile *out, const struct heap_profile *
 	heap_sites__take(&sites, out);
 	for (size_t i = 0; i < p->n_notes; i++)
 		heap_profile__note(out, "%s", p->notes[i]);
+	out->notes_lost = p->notes_lost;
 	return 0;
 }
 
@@ -373,6 +402,25 @@ void heap_profile__total(const struct heap_profile *p, struct heap_total *t)
 		if (k == t->processes && k < ARRAY_LEN(seen))
 			seen[t->processes++] = s->tgid;
 	}
+	if (p->unread)
+		t->bytes = t->blocks = t->bytes_error = t->grown_bytes = t->grown_blocks =
+			t->changed_bytes = NAN;
+}
+
+void heap_counters__losses(const struct heap_counters *c, heap_loss_fn fn, void *ctx)
+{
+	/* these tell what happened, not what is missing */
+	const uint64_t *const plain[] = {&c->allocs, &c->frees, &c->frees_before, &c->failed,
+					 &c->faults};
+	size_t i;
+
+#define LOSS(name, what)                                               \
+	for (i = 0; i < ARRAY_LEN(plain) && plain[i] != &c->name; i++) \
+		;                                                      \
+	if (c->name && i == ARRAY_LEN(plain))                          \
+		fn(ctx, c->name, what);
+	HEAP_COUNTERS(LOSS)
+#undef LOSS
 }
 
 /* ---- names */

@@ -48,6 +48,7 @@ struct heap_raw_site {
 	X(pending_lost, "calls not followed: too many at once, or their return was missed") \
 	X(processes_ended,                                                                  \
 	  "processes that ended or ran another program; what they held is dropped")         \
+	X(forks_lost, "children not followed, or not with all that they were forked with")  \
 	X(faults, "page faults on the pages that are followed")
 
 struct heap_counters {
@@ -115,7 +116,8 @@ struct heap_profile {
 	double budget;			   /* share of one core, 0: none was set */
 	char stopped[160];		   /* why the probes were detached early; "" */
 	const char *notes[HEAP_MAX_NOTES]; /* what else the reader must know, a sentence each */
-	size_t n_notes;
+	size_t n_notes, notes_lost;	   /* lost: had no place */
+	bool unread;  /* there was no reading: what is held is not known, it is not 0 */
 	void *memory; /* arena of strings and frames */
 };
 
@@ -146,7 +148,7 @@ int heap_profile__diff(struct heap_profile *p, const struct heap_profile *a,
 /* Sites, notes and their memory; the header stays. */
 void heap_profile__free(struct heap_profile *p);
 
-/* Adds a note once; what does not fit is left out. */
+/* Adds a note once; what does not fit is counted in notes_lost. */
 void heap_profile__note(struct heap_profile *p, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
@@ -161,7 +163,12 @@ struct heap_total {
 	size_t processes;     /* that have a site */
 };
 
+/* All but `processes` are NaN where nothing was read. */
 void heap_profile__total(const struct heap_profile *p, struct heap_total *t);
+
+/* fn for each counter that is not 0 and says that figures are less than they should be. */
+typedef void (*heap_loss_fn)(void *ctx, uint64_t n, const char *what);
+void heap_counters__losses(const struct heap_counters *c, heap_loss_fn fn, void *ctx);
 
 /* The first frame that is not the allocator's own (or a runtime's, or memset's): what to name. */
 size_t heap_site__interesting(const struct heap_site *s);

@@ -272,10 +272,12 @@ const struct memory_container **memory_snapshot__sorted(const struct memory_snap
 
 uint32_t memory_snapshot__findings(const struct memory_snapshot *s)
 {
-	uint32_t all = 0;
+	uint32_t all = s->forgotten_findings;
 
 	for (size_t i = 0; i < s->n; i++)
 		all |= s->containers[i].findings;
+	if (s->kills_elsewhere)
+		all |= FINDING_OOM_KILL;
 	return all;
 }
 

@@ -96,6 +96,7 @@ struct memory_snapshot {
 	uint64_t events_lost;		 /* cgroup or OOM events that the ring had no room for */
 	uint64_t kills_elsewhere;	 /* OOM kills in cgroups that are not in the list */
 	uint64_t forgotten;		 /* containers that went and were dropped from the list */
+	uint32_t forgotten_findings;	 /* of those: enum memory_finding */
 	double user_cpu_s, system_cpu_s; /* of this process */
 	uint64_t rss_bytes;
 };

@@ -13,26 +13,6 @@
 #define DUMP_FLAGS (JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15))
 
 /* Takes `value` over; *o becomes NULL when memory ran out. */
-static void put(json_t **o, const char *key, json_t *value)
-{
-	if (!*o) {
-		json_decref(value);
-	} else if (!value || json_object_set_new(*o, key, value)) {
-		json_decref(*o);
-		*o = NULL;
-	}
-}
-
-static void append(json_t **a, json_t *value)
-{
-	if (!*a) {
-		json_decref(value);
-	} else if (!value || json_array_append_new(*a, value)) {
-		json_decref(*a);
-		*a = NULL;
-	}
-}
-
 static json_t *hex(uint64_t v)
 {
 	char text[24];
@@ -53,12 +33,12 @@ static json_t *totals(const struct heap_profile *p)
 	json_t *o = json_object();
 
 	heap_profile__total(p, &t);
-	put(&o, "bytes", sum(t.bytes));
-	put(&o, "blocks", sum(t.blocks));
-	put(&o, "bytes_error", sum(t.bytes_error));
-	put(&o, "grown_bytes", sum(t.grown_bytes));
-	put(&o, "unattributed_bytes", session__number(p->unattributed_bytes));
-	put(&o, "resident_bytes", session__number(p->resident_bytes));
+	session__put(&o, "bytes", sum(t.bytes));
+	session__put(&o, "blocks", sum(t.blocks));
+	session__put(&o, "bytes_error", sum(t.bytes_error));
+	session__put(&o, "grown_bytes", sum(t.grown_bytes));
+	session__put(&o, "unattributed_bytes", session__number(p->unattributed_bytes));
+	session__put(&o, "resident_bytes", session__number(p->resident_bytes));
 	return o;
 }
 
@@ -66,7 +46,7 @@ static json_t *counters(const struct heap_profile *p)
 {
 	json_t *o = json_object();
 
-#define PUT(name, what) put(&o, #name, session__number((double)p->counters.name));
+#define PUT(name, what) session__put(&o, #name, session__number((double)p->counters.name));
 	HEAP_COUNTERS(PUT)
 #undef PUT
 	return o;
@@ -76,10 +56,10 @@ static json_t *overhead(const struct heap_profile *p)
 {
 	json_t *o = json_object();
 
-	put(&o, "hits", session__number(p->probe_hits));
-	put(&o, "ns", session__number(p->probe_ns));
-	put(&o, "budget", p->budget > 0 ? session__number(p->budget) : json_null());
-	put(&o, "stopped", p->stopped[0] ? session__text(p->stopped) : json_null());
+	session__put(&o, "hits", session__number(p->probe_hits));
+	session__put(&o, "ns", session__number(p->probe_ns));
+	session__put(&o, "budget", p->budget > 0 ? session__number(p->budget) : json_null());
+	session__put(&o, "stopped", p->stopped[0] ? session__text(p->stopped) : json_null());
 	return o;
 }
 
@@ -88,7 +68,7 @@ static json_t *notes(const struct heap_profile *p)
 	json_t *a = json_array();
 
 	for (size_t i = 0; i < p->n_notes; i++)
-		append(&a, session__text(p->notes[i]));
+		session__append(&a, session__text(p->notes[i]));
 	return a;
 }
 
@@ -97,21 +77,23 @@ static json_t *header(const struct heap_profile *p, bool final)
 {
 	json_t *o = json_object();
 
-	put(&o, "schema", json_integer(HEAP_SCHEMA));
-	put(&o, "kind", json_string("heap"));
-	put(&o, "final", json_boolean(final));
-	put(&o, "source", session__text(heap_source__name(p->source)));
-	put(&o, "label", session__text(heap_label__name(p->label)));
-	put(&o, "sample_bytes", session__number(p->sample_bytes));
-	put(&o, "target", session__text(p->target));
-	put(&o, "allocator", session__text(p->allocator));
-	put(&o, "started", session__number(p->started_unix));
-	put(&o, "duration_s", session__number(p->duration_s));
-	put(&o, "grown_s", session__number(p->grown_s));
-	put(&o, "totals", totals(p));
-	put(&o, "counters", counters(p));
-	put(&o, "overhead", overhead(p));
-	put(&o, "notes", notes(p));
+	session__put(&o, "schema", json_integer(HEAP_SCHEMA));
+	session__put(&o, "kind", json_string("heap"));
+	session__put(&o, "final", json_boolean(final));
+	session__put(&o, "source", session__text(heap_source__name(p->source)));
+	session__put(&o, "label", session__text(heap_label__name(p->label)));
+	session__put(&o, "sample_bytes", session__number(p->sample_bytes));
+	session__put(&o, "target", session__text(p->target));
+	session__put(&o, "allocator", session__text(p->allocator));
+	session__put(&o, "started", session__number(p->started_unix));
+	session__put(&o, "duration_s", session__number(p->duration_s));
+	session__put(&o, "grown_s", session__number(p->grown_s));
+	session__put(&o, "totals", totals(p));
+	session__put(&o, "counters", counters(p));
+	session__put(&o, "overhead", overhead(p));
+	session__put(&o, "notes", notes(p));
+	if (p->notes_lost)
+		session__put(&o, "notes_lost", session__number((double)p->notes_lost));
 	return o;
 }
 
@@ -119,12 +101,12 @@ static json_t *frame(const struct heap_frame *f)
 {
 	json_t *o = json_object();
 
-	put(&o, "function", session__text(f->function));
-	put(&o, "module", session__text(f->module));
-	put(&o, "offset", hex(f->offset));
-	put(&o, "address", hex(f->address));
-	put(&o, "source", session__text(f->source));
-	put(&o, "line", f->source && f->line ? json_integer(f->line) : json_null());
+	session__put(&o, "function", session__text(f->function));
+	session__put(&o, "module", session__text(f->module));
+	session__put(&o, "offset", hex(f->offset));
+	session__put(&o, "address", hex(f->address));
+	session__put(&o, "source", session__text(f->source));
+	session__put(&o, "line", f->source && f->line ? json_integer(f->line) : json_null());
 	return o;
 }
 
@@ -132,22 +114,22 @@ static json_t *site(const struct heap_profile *p, const struct heap_site *s)
 {
 	json_t *o = json_object(), *stack = json_array();
 
-	put(&o, "bytes", session__number(s->bytes));
-	put(&o, "blocks", session__number(s->blocks));
-	put(&o, "label", session__text(heap_label__name(p->label)));
-	put(&o, "bytes_error", session__number(s->bytes_error));
-	put(&o, "grown_bytes", session__number(s->grown_bytes));
-	put(&o, "grown_blocks", session__number(s->grown_blocks));
-	put(&o, "total_bytes", session__number(s->total_bytes));
-	put(&o, "total_blocks", session__number(s->total_blocks));
-	put(&o, "age_s", session__number(s->age_s));
-	put(&o, "pid", json_integer(s->tgid));
-	put(&o, "comm", session__text(s->comm));
-	put(&o, "truncated", json_boolean(s->flags & STACK_TRUNCATED));
-	put(&o, "broken", json_boolean(s->flags & STACK_BROKEN));
+	session__put(&o, "bytes", session__number(s->bytes));
+	session__put(&o, "blocks", session__number(s->blocks));
+	session__put(&o, "label", session__text(heap_label__name(p->label)));
+	session__put(&o, "bytes_error", session__number(s->bytes_error));
+	session__put(&o, "grown_bytes", session__number(s->grown_bytes));
+	session__put(&o, "grown_blocks", session__number(s->grown_blocks));
+	session__put(&o, "total_bytes", session__number(s->total_bytes));
+	session__put(&o, "total_blocks", session__number(s->total_blocks));
+	session__put(&o, "age_s", session__number(s->age_s));
+	session__put(&o, "pid", json_integer(s->tgid));
+	session__put(&o, "comm", session__text(s->comm));
+	session__put(&o, "truncated", json_boolean(s->flags & STACK_TRUNCATED));
+	session__put(&o, "broken", json_boolean(s->flags & STACK_BROKEN));
 	for (size_t i = 0; i < s->n_frames; i++)
-		append(&stack, frame(&s->frames[i]));
-	put(&o, "stack", stack);
+		session__append(&stack, frame(&s->frames[i]));
+	session__put(&o, "stack", stack);
 	return o;
 }
 

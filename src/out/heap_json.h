@@ -4,11 +4,13 @@
  *
  * {schema, kind: "heap", final, source, label, sample_bytes, target, allocator, started,
  * duration_s, grown_s, totals: {bytes, blocks, bytes_error, grown_bytes, unattributed_bytes,
- * resident_bytes}, counters: {...}, overhead: {hits, ns, budget, stopped}, notes: [text], sites:
+ * resident_bytes}, counters: {...}, overhead: {hits, ns, budget, stopped}, notes: [text],
+ * [notes_lost,] sites:
  * [{bytes, blocks, label, bytes_error, grown_bytes, grown_blocks, total_bytes, total_blocks, age_s,
  * pid, comm, truncated, broken, stack: [{function, module, offset, address, source, line}]}]}
  *
- * Addresses are text ("0x7f..."): JSON's readers keep 53 bits of a number. Not known: null.
+ * Addresses are text ("0x7f..."): JSON's readers keep 53 bits of a number. Not known: null;
+ * so are totals.bytes and its like when the process ended before anything could be read.
  */
 #ifndef HOPSCOPE_OUT_HEAP_JSON_H
 #define HOPSCOPE_OUT_HEAP_JSON_H

@@ -203,6 +203,7 @@ static int read_header(struct load *l, const json_t *o, struct heap_profile *p)
 	const json_t *overhead = json_object_get(o, "overhead");
 	const json_t *totals = json_object_get(o, "totals");
 	const char *source, *label;
+	double bytes;
 	int err = text(l, o, "source", true, &source);
 
 	err = err ? err : text(l, o, "label", true, &label);
@@ -220,16 +221,28 @@ static int read_header(struct load *l, const json_t *o, struct heap_profile *p)
 	err = err ? err : number(l, o, "grown_s", &p->grown_s);
 	err = err ? err : number(l, totals, "unattributed_bytes", &p->unattributed_bytes);
 	err = err ? err : number(l, totals, "resident_bytes", &p->resident_bytes);
-	err = err ? err : known(l, overhead, "hits", 0, &p->probe_hits);
+	err = err ? err : number(l, totals, "bytes", &bytes);
+	err = err ? err : number(l, overhead, "hits", &p->probe_hits);
 	err = err ? err : number(l, overhead, "ns", &p->probe_ns);
 	err = err ? err : number(l, overhead, "budget", &p->budget);
 	err = err ? err : copy_text(l, overhead, "stopped", p->stopped, sizeof(p->stopped));
+	if (err)
+		return err;
+	if (p->probe_hits < 0)
+		return wrong(l, "'hits' is negative");
 	p->budget = isnan(p->budget) ? 0 : p->budget;
-	return err ? err : read_counters(l, json_object_get(o, "counters"), &p->counters);
+	p->unread = json_is_null(json_object_get(totals, "bytes"));
+	return read_counters(l, json_object_get(o, "counters"), &p->counters);
 }
 
-static int read_notes(struct load *l, const json_t *list, struct heap_profile *p)
+static int read_notes(struct load *l, const json_t *o, struct heap_profile *p)
 {
+	const json_t *list = json_object_get(o, "notes");
+	double lost;
+	int err = number(l, o, "notes_lost", &lost);
+
+	if (err)
+		return err;
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *v = json_array_get(list, i);
 
@@ -237,6 +250,8 @@ static int read_notes(struct load *l, const json_t *list, struct heap_profile *p
 			return wrong(l, "'notes' holds something that is no text");
 		heap_profile__note(p, "%s", json_string_value(v));
 	}
+	if (lost > 0)
+		p->notes_lost += (size_t)lost;
 	return 0;
 }
 
@@ -256,7 +271,7 @@ static int read_profile(struct load *l, const json_t *o, struct heap_profile *p)
 			     (long long)json_integer_value(schema), HEAP_SCHEMA);
 	err = read_header(l, o, p);
 	err = err ? err : read_sites(l, json_object_get(o, "sites"), p);
-	return err ? err : read_notes(l, json_object_get(o, "notes"), p);
+	return err ? err : read_notes(l, o, p);
 }
 
 static bool at_end(FILE *in)

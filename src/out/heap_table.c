@@ -140,7 +140,8 @@ static void add_site(struct text *t, const struct heap_site *s, const struct hea
 	add_callers(t, s, o);
 }
 
-static void add_totals(struct text *t, const struct heap_profile *p, const struct heap_total *total)
+static void add_attributed(struct text *t, const struct heap_profile *p,
+			   const struct heap_total *total)
 {
 	char a[UNITS_LEN], b[UNITS_LEN], c[UNITS_LEN];
 
@@ -153,6 +154,16 @@ static void add_totals(struct text *t, const struct heap_profile *p, const struc
 	if (p->grown_s > 0)
 		text__addf(t, " over %s", units__ns(c, sizeof(c), p->grown_s * 1e9));
 	text__add(t, "\n");
+}
+
+static void add_totals(struct text *t, const struct heap_profile *p, const struct heap_total *total)
+{
+	char a[UNITS_LEN];
+
+	if (p->unread)
+		text__add(t, "\nattributed    not known\n");
+	else
+		add_attributed(t, p, total);
 	if (!isnan(p->unattributed_bytes))
 		text__addf(t, "unattributed  %s, from before the attach\n",
 			   units__bytes(a, sizeof(a), p->unattributed_bytes));
@@ -176,7 +187,11 @@ static void add_cost(struct text *t, const struct heap_profile *p)
 {
 	char hits[UNITS_LEN], ns[UNITS_LEN];
 
-	text__addf(t, "probes        %s hits", units__number(hits, sizeof(hits), p->probe_hits));
+	if (isnan(p->probe_hits))
+		text__add(t, "probes        hits not known");
+	else
+		text__addf(t, "probes        %s hits",
+			   units__number(hits, sizeof(hits), p->probe_hits));
 	if (!isnan(p->probe_ns) && p->duration_s > 0)
 		text__addf(t, ", %s: %.2f %% of a core", units__ns(ns, sizeof(ns), p->probe_ns),
 			   100 * p->probe_ns / 1e9 / p->duration_s);
@@ -199,6 +214,9 @@ static void add_notes(struct text *t, const struct heap_profile *p)
 		text__add_printable(t, p->notes[i]);
 		text__add(t, "\n");
 	}
+	if (p->notes_lost)
+		text__addf(t, "note: %zu more note%s left out\n", p->notes_lost,
+			   p->notes_lost == 1 ? "" : "s");
 }
 
 int heap_table__print(FILE *out, const struct heap_profile *full,
@@ -222,7 +240,8 @@ int heap_table__print(FILE *out, const struct heap_profile *full,
 	if (p.n_sites)
 		add_header(&t, &p, opts, &total);
 	else
-		text__add(&t, "(nothing that was taken since the attach is held)\n");
+		text__add(&t, p.unread ? "(what was held is not known)\n"
+				       : "(nothing that was taken since the attach is held)\n");
 	for (size_t i = 0; i < n; i++)
 		add_site(&t, &p.sites[i], opts, &total);
 	if (n < p.n_sites)

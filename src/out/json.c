@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* JSON writers. Building fails only for want of memory; put() and append() carry that upwards. */
+/* JSON writers. Building fails only for want of memory, which session__put() carries upwards. */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -18,8 +18,7 @@
 /* Integers beyond this are not exact in a double. */
 #define WHOLE_LIMIT 9e15
 
-/* Both take `value` over, also on failure; *o becomes NULL when memory ran out. */
-static void put(json_t **o, const char *key, json_t *value)
+void session__put(json_t **o, const char *key, json_t *value)
 {
 	if (!*o) {
 		json_decref(value);
@@ -29,7 +28,7 @@ static void put(json_t **o, const char *key, json_t *value)
 	}
 }
 
-static void append(json_t **a, json_t *value)
+void session__append(json_t **a, json_t *value)
 {
 	if (!*a) {
 		json_decref(value);
@@ -71,10 +70,10 @@ json_t *session__estimate(const struct estimate *e)
 {
 	json_t *o = json_object();
 
-	put(&o, "value", session__number(e->value));
-	put(&o, "ci_low", session__number(e->lo));
-	put(&o, "ci_high", session__number(e->hi));
-	put(&o, "n", count(e->n));
+	session__put(&o, "value", session__number(e->value));
+	session__put(&o, "ci_low", session__number(e->lo));
+	session__put(&o, "ci_high", session__number(e->hi));
+	session__put(&o, "n", count(e->n));
 	return o;
 }
 
@@ -88,9 +87,9 @@ json_t *session__buckets(const struct hist *h)
 		if (!h->bucket[i])
 			continue;
 		pair = json_array();
-		append(&pair, json_integer(i));
-		append(&pair, count(h->bucket[i]));
-		append(&a, pair);
+		session__append(&pair, json_integer(i));
+		session__append(&pair, count(h->bucket[i]));
+		session__append(&a, pair);
 	}
 	return a;
 }
@@ -106,7 +105,7 @@ static json_t *quantiles(const struct hist *h)
 	for (size_t i = 0; i < ARRAY_LEN(list); i++) {
 		struct estimate e = quantile__estimate(h, list[i].q);
 
-		put(&o, list[i].name, session__estimate(&e));
+		session__put(&o, list[i].name, session__estimate(&e));
 	}
 	return o;
 }
@@ -116,12 +115,12 @@ json_t *session__latency(const struct hist *h)
 	uint64_t n = hist__count(h);
 	json_t *o = json_object();
 
-	put(&o, "count", count(n));
-	put(&o, "min_ns", n ? count(hist__min_ns(h)) : json_null());
-	put(&o, "mean_ns", session__number(hist__mean_ns(h)));
-	put(&o, "max_ns", n ? count(hist__max_ns(h)) : json_null());
-	put(&o, "quantiles", quantiles(h));
-	put(&o, "buckets", session__buckets(h));
+	session__put(&o, "count", count(n));
+	session__put(&o, "min_ns", n ? count(hist__min_ns(h)) : json_null());
+	session__put(&o, "mean_ns", session__number(hist__mean_ns(h)));
+	session__put(&o, "max_ns", n ? count(hist__max_ns(h)) : json_null());
+	session__put(&o, "quantiles", quantiles(h));
+	session__put(&o, "buckets", session__buckets(h));
 	return o;
 }
 
@@ -129,15 +128,15 @@ json_t *session__target(const struct target *t)
 {
 	json_t *o = json_object();
 
-	put(&o, "name", session__text(t->name));
-	put(&o, "value", session__number(t->estimate.value));
-	put(&o, "ci_low", session__number(t->estimate.lo));
-	put(&o, "ci_high", session__number(t->estimate.hi));
-	put(&o, "limit", session__number(t->limit));
-	put(&o, "op", session__text(target_op__name(t->op)));
-	put(&o, "unit", session__text(t->unit));
-	put(&o, "verdict", session__text(verdict__name(t->verdict)));
-	put(&o, "reason", session__text(t->reason));
+	session__put(&o, "name", session__text(t->name));
+	session__put(&o, "value", session__number(t->estimate.value));
+	session__put(&o, "ci_low", session__number(t->estimate.lo));
+	session__put(&o, "ci_high", session__number(t->estimate.hi));
+	session__put(&o, "limit", session__number(t->limit));
+	session__put(&o, "op", session__text(target_op__name(t->op)));
+	session__put(&o, "unit", session__text(t->unit));
+	session__put(&o, "verdict", session__text(verdict__name(t->verdict)));
+	session__put(&o, "reason", session__text(t->reason));
 	return o;
 }
 
@@ -146,7 +145,7 @@ json_t *session__targets(const struct target *t, size_t n)
 	json_t *a = json_array();
 
 	for (size_t i = 0; i < n; i++)
-		append(&a, session__target(&t[i]));
+		session__append(&a, session__target(&t[i]));
 	return a;
 }
 
@@ -155,23 +154,23 @@ static json_t *series_one(const struct snapshot_series *s, bool buckets)
 	uint64_t n = hist__count(&s->hist);
 	json_t *o = json_object();
 
-	put(&o, "proto", session__text(wire_proto__name(s->key.proto)));
-	put(&o, "role", session__text(wire_role__name(s->key.role)));
-	put(&o, "route", session__text(s->route));
-	put(&o, "container", session__text(s->container));
-	put(&o, "status", session__text(wire_status__name(s->key.status)));
-	put(&o, "count", count(s->count));
-	put(&o, "errors", count(s->key.status == STATUS_OK ? 0 : s->count));
-	put(&o, "bytes", count(s->bytes));
-	put(&o, "min_ns", n ? count(hist__min_ns(&s->hist)) : json_null());
-	put(&o, "mean_ns", session__number(hist__mean_ns(&s->hist)));
-	put(&o, "p50_ns", session__number(hist__quantile_ns(&s->hist, 0.5)));
-	put(&o, "p90_ns", session__number(hist__quantile_ns(&s->hist, 0.9)));
-	put(&o, "p99_ns", session__number(hist__quantile_ns(&s->hist, 0.99)));
-	put(&o, "p999_ns", session__number(hist__quantile_ns(&s->hist, 0.999)));
-	put(&o, "max_ns", n ? count(hist__max_ns(&s->hist)) : json_null());
+	session__put(&o, "proto", session__text(wire_proto__name(s->key.proto)));
+	session__put(&o, "role", session__text(wire_role__name(s->key.role)));
+	session__put(&o, "route", session__text(s->route));
+	session__put(&o, "container", session__text(s->container));
+	session__put(&o, "status", session__text(wire_status__name(s->key.status)));
+	session__put(&o, "count", count(s->count));
+	session__put(&o, "errors", count(s->key.status == STATUS_OK ? 0 : s->count));
+	session__put(&o, "bytes", count(s->bytes));
+	session__put(&o, "min_ns", n ? count(hist__min_ns(&s->hist)) : json_null());
+	session__put(&o, "mean_ns", session__number(hist__mean_ns(&s->hist)));
+	session__put(&o, "p50_ns", session__number(hist__quantile_ns(&s->hist, 0.5)));
+	session__put(&o, "p90_ns", session__number(hist__quantile_ns(&s->hist, 0.9)));
+	session__put(&o, "p99_ns", session__number(hist__quantile_ns(&s->hist, 0.99)));
+	session__put(&o, "p999_ns", session__number(hist__quantile_ns(&s->hist, 0.999)));
+	session__put(&o, "max_ns", n ? count(hist__max_ns(&s->hist)) : json_null());
 	if (buckets)
-		put(&o, "buckets", session__buckets(&s->hist));
+		session__put(&o, "buckets", session__buckets(&s->hist));
 	return o;
 }
 
@@ -185,7 +184,7 @@ json_t *session__series(const struct snapshot *s, bool buckets)
 		return NULL;
 	}
 	for (size_t i = 0; i < s->n_series; i++)
-		append(&a, series_one(sorted[i], buckets));
+		session__append(&a, series_one(sorted[i], buckets));
 	free(sorted);
 	return a;
 }
@@ -195,30 +194,30 @@ json_t *session__accounting(const struct snapshot *s)
 	const struct wire_acct *a = &s->acct;
 	json_t *o = json_object(), *reasons = json_object();
 
-	put(&o, "seen", count(a->seen));
-	put(&o, "in_flight_before", json_integer(s->in_flight_before));
-	put(&o, "matched", count(a->matched));
-	put(&o, "one_way", count(a->one_way));
-	put(&o, "in_flight", json_integer(a->in_flight));
-	put(&o, "unanswered", count(a->unanswered));
-	put(&o, "dropped", count(a->dropped));
-	put(&o, "orphans", count(a->orphans));
-	put(&o, "bytes_seen", count(a->bytes_seen));
-	put(&o, "bytes_framed", count(a->bytes_framed));
-	put(&o, "bytes_unparsed", count(a->bytes_unparsed));
-	put(&o, "exemplars_lost", count(a->exemplars_lost));
-	put(&o, "packets", count(a->packets));
-	put(&o, "messages", count(a->messages));
-	put(&o, "connections", count(a->conns));
-	put(&o, "settled", json_boolean(s->settled));
-	put(&o, "holds", json_boolean(snapshot__holds(s)));
+	session__put(&o, "seen", count(a->seen));
+	session__put(&o, "in_flight_before", json_integer(s->in_flight_before));
+	session__put(&o, "matched", count(a->matched));
+	session__put(&o, "one_way", count(a->one_way));
+	session__put(&o, "in_flight", json_integer(a->in_flight));
+	session__put(&o, "unanswered", count(a->unanswered));
+	session__put(&o, "dropped", count(a->dropped));
+	session__put(&o, "orphans", count(a->orphans));
+	session__put(&o, "bytes_seen", count(a->bytes_seen));
+	session__put(&o, "bytes_framed", count(a->bytes_framed));
+	session__put(&o, "bytes_unparsed", count(a->bytes_unparsed));
+	session__put(&o, "exemplars_lost", count(a->exemplars_lost));
+	session__put(&o, "packets", count(a->packets));
+	session__put(&o, "messages", count(a->messages));
+	session__put(&o, "connections", count(a->conns));
+	session__put(&o, "settled", json_boolean(s->settled));
+	session__put(&o, "holds", json_boolean(snapshot__holds(s)));
 	for (unsigned int i = 1; i < REASON_MAX; i++) {
 		const char *name = wire_reason__name(i);
 
 		if (strcmp(name, "?") != 0)
-			put(&reasons, name, count(a->reason[i]));
+			session__put(&reasons, name, count(a->reason[i]));
 	}
-	put(&o, "reasons", reasons);
+	session__put(&o, "reasons", reasons);
 	return o;
 }
 
@@ -230,19 +229,20 @@ json_t *session__overhead(const struct snapshot *s)
 	for (size_t i = 0; i < s->n_programs; i++) {
 		json_t *p = json_object();
 
-		put(&p, "name", session__text(s->programs[i].name));
-		put(&p, "runs", count(s->programs[i].runs));
-		put(&p, "ns", count(s->programs[i].ns));
-		append(&programs, p);
+		session__put(&p, "name", session__text(s->programs[i].name));
+		session__put(&p, "runs", count(s->programs[i].runs));
+		session__put(&p, "ns", count(s->programs[i].ns));
+		session__append(&programs, p);
 		runs += s->programs[i].runs;
 		ns += s->programs[i].ns;
 	}
-	put(&o, "programs", programs);
+	session__put(&o, "programs", programs);
 	/* no runs: the kernel's statistics were off, and the cost is not known */
-	put(&o, "ns_per_exchange",
-	    session__number(runs && s->acct.matched ? (double)ns / (double)s->acct.matched : NAN));
-	put(&o, "user_cpu_s", session__number(s->user_cpu_s));
-	put(&o, "rss_bytes", s->rss_bytes ? count(s->rss_bytes) : json_null());
+	session__put(&o, "ns_per_exchange",
+		     session__number(runs && s->acct.matched ? (double)ns / (double)s->acct.matched
+							     : NAN));
+	session__put(&o, "user_cpu_s", session__number(s->user_cpu_s));
+	session__put(&o, "rss_bytes", s->rss_bytes ? count(s->rss_bytes) : json_null());
 	return o;
 }
 
@@ -251,14 +251,14 @@ json_t *json__snapshot(const struct snapshot *s, bool final, const struct target
 {
 	json_t *o = json_object();
 
-	put(&o, "schema", json_integer(SESSION_SCHEMA));
-	put(&o, "time_ns", count(s->time_ns));
-	put(&o, "duration_s", session__number((double)s->duration_ns / 1e9));
-	put(&o, "final", json_boolean(final));
-	put(&o, "series", session__series(s, false));
-	put(&o, "accounting", session__accounting(s));
-	put(&o, "overhead", session__overhead(s));
-	put(&o, "targets", session__targets(targets, n_targets));
+	session__put(&o, "schema", json_integer(SESSION_SCHEMA));
+	session__put(&o, "time_ns", count(s->time_ns));
+	session__put(&o, "duration_s", session__number((double)s->duration_ns / 1e9));
+	session__put(&o, "final", json_boolean(final));
+	session__put(&o, "series", session__series(s, false));
+	session__put(&o, "accounting", session__accounting(s));
+	session__put(&o, "overhead", session__overhead(s));
+	session__put(&o, "targets", session__targets(targets, n_targets));
 	return o;
 }
 

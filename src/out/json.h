@@ -23,6 +23,13 @@
 
 #define SESSION_SCHEMA 1
 
+/*
+ * For building: both take `value` over, also on failure. When memory runs out *to becomes NULL, and
+ * stays it.
+ */
+void session__put(json_t **to, const char *key, json_t *value);
+void session__append(json_t **to, json_t *value);
+
 /* A number: null when not finite, an integer when it is one, else a real. */
 json_t *session__number(double v);
 /* A string; unprintable or invalid bytes become \xNN. NULL becomes null. */

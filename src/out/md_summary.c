@@ -165,25 +165,36 @@ static void add_services(struct text *out, const json_t *phase)
 static void add_growth(struct text *out, const json_t *phase)
 {
 	const json_t *list = session__get(phase, "growth");
-	size_t growing = 0;
+	size_t n = json_array_size(list), growing = 0, stable = 0;
 
 	add_name(out, phase);
-	if (!json_array_size(list)) {
+	if (!n) {
 		text__add(out, "growth: " MD_NO_DATA ".\n");
 		return;
 	}
-	for (size_t i = 0; i < json_array_size(list); i++) {
+	for (size_t i = 0; i < n; i++) {
 		const json_t *c = json_array_get(list, i);
 
+		stable += !strcmp(session__get_text(c, "verdict"), "STABLE");
 		if (strcmp(session__get_text(c, "verdict"), "GROWING") != 0)
 			continue;
 		text__add(out, growing++ ? ", " : "growing: ");
 		md__text(out, session__get_text(c, "name"));
 	}
-	text__add(out, growing ? ", of " : "no growth was found in ");
-	md__plural(out, (double)json_array_size(list), "container", "containers");
+	if (growing)
+		text__addf(out, "; no growth in %zu of ", stable);
+	else if (stable)
+		text__addf(out,
+			   stable < n ? "no growth was found in %zu of "
+				      : "no growth was found in ",
+			   stable);
+	else
+		text__add(out, "growth was not decided in any of ");
+	md__plural(out, (double)n, "container", "containers");
+	if (growing + stable < n && growing + stable)
+		text__addf(out, ", %zu undecided", n - growing - stable);
 	text__add(out,
-		  growing ? ".\n" : "; the smallest that could have been seen is in its table.\n");
+		  stable ? "; the smallest that could have been seen is in the table.\n" : ".\n");
 }
 
 static void add_differences(struct text *out, const json_t *session)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -310,6 +311,14 @@ static void map_program(struct build *b, const struct heap_profile *p)
 				}
 }
 
+static void add_loss(void *ctx, uint64_t n, const char *what)
+{
+	char line[128];
+
+	snprintf(line, sizeof(line), "%" PRIu64 " %s", n, what);
+	add_comment(ctx, line);
+}
+
 static void fill(struct build *b, const struct heap_profile *p, bool grown)
 {
 	Pprof__Profile *out = &b->profile;
@@ -328,6 +337,13 @@ static void fill(struct build *b, const struct heap_profile *p, bool grown)
 	add_comment(b, line);
 	for (size_t i = 0; i < p->n_notes; i++)
 		add_comment(b, p->notes[i]);
+	if (p->notes_lost) {
+		snprintf(line, sizeof(line), "%zu more notes left out", p->notes_lost);
+		add_comment(b, line);
+	}
+	if (p->stopped[0])
+		add_comment(b, p->stopped);
+	heap_counters__losses(&p->counters, add_loss, b);
 	map_program(b, p);
 	for (size_t i = 0; i < p->n_sites && !b->failed; i++)
 		add_sample(b, &p->sites[i]);

@@ -98,13 +98,13 @@ static int add_name(const char *option, const char *arg, const char **list, size
 	return 0;
 }
 
-static int set_host_root(const char *arg, struct wire_opts *o)
+int filter__host_root(const char *arg, const char **out)
 {
 	struct stat st;
 
 	if (stat(arg, &st) || !S_ISDIR(st.st_mode))
 		return log_fail(-ENOTDIR, "--host-root %s: no such directory", arg);
-	o->host_root = arg;
+	*out = arg;
 	return 0;
 }
 
@@ -119,7 +119,7 @@ int filter__option(int opt, const char *arg, struct wire_opts *o, struct filter_
 	case FILTER_OPT_CONTAINER:
 		return add_name("--container", arg, o->containers, &o->n_containers);
 	case FILTER_OPT_POD: return add_name("--pod", arg, o->pods, &o->n_pods);
-	case FILTER_OPT_HOST_ROOT: return set_host_root(arg, o);
+	case FILTER_OPT_HOST_ROOT: return filter__host_root(arg, &o->host_root);
 	case FILTER_OPT_PORT:
 		return add_number("--port", arg, 65535, NULL, o->ports, &o->n_ports,
 				  WIRE_MAX_PORTS);

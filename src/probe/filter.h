@@ -66,6 +66,8 @@ int filter__option(int opt, const char *arg, struct wire_opts *o, struct filter_
 /* Removes the series that the view leaves out. */
 void filter__apply(const struct filter_view *view, struct snapshot *s);
 
+/* --host-root: a directory that is there. 0, or -ENOTDIR after a message. */
+int filter__host_root(const char *arg, const char **out);
 /* A number between lo and hi in `arg`, or -EINVAL after a message that names the option. */
 long filter__number(const char *option, const char *arg, long lo, long hi);
 /* The same with fractions: 0 with *out set, or -EINVAL after the message. */

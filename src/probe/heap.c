@@ -140,32 +140,12 @@ static int follow_processes(struct heap *h)
 	return 0;
 }
 
-static int no_allocator(const struct heap *h, pid_t pid)
-{
-	for (size_t i = 0; i < h->n_modules; i++) {
-		if (h->modules[i]->is_static && !h->modules[i]->has_symbols)
-			return log_fail(-ENOENT,
-					"process %d: %s is statically linked and stripped, so its "
-					"allocator cannot be found; run one with symbols, or use "
-					"--pages",
-					pid, h->modules[i]->path);
-	}
-	if (h->binary)
-		return log_fail(-ENOENT,
-				"process %d has mapped no file %s that defines an allocator's "
-				"function",
-				pid, h->binary);
-	return log_fail(-ENOENT,
-			"process %d: no file that it has mapped defines malloc, or any function "
-			"of an allocator that is known; give --binary PATH, or use --pages",
-			pid);
-}
-
 static int watch_all(struct heap *h)
 {
 	for (size_t i = 0; i < h->opts.n_pids; i++) {
 		uint32_t pid = (uint32_t)h->opts.pids[i];
 		struct heap_process p = {.asked = 1};
+		char why[512];
 		size_t n = 0;
 		int err;
 
@@ -177,7 +157,8 @@ static int watch_all(struct heap *h)
 		if (err)
 			return err;
 		if (!n)
-			return no_allocator(h, h->opts.pids[i]);
+			return log_fail(-ENOENT, "%s",
+					heap__no_allocator(h, h->opts.pids[i], why, sizeof(why)));
 		if (kill(h->opts.pids[i], 0) && errno == ESRCH)
 			return log_fail(-ESRCH, "process %d ended", h->opts.pids[i]);
 	}

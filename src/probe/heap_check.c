@@ -122,8 +122,10 @@ static int seccomp_kills(struct heap *h)
 	if (pipe2(go, O_CLOEXEC))
 		return -errno;
 	child = fork();
-	if (!child)
+	if (!child) {
+		close(go[1]); /* or it would wait for itself when there is no byte */
 		be_filtered(go[0]);
+	}
 	err = child < 0 ? -errno : heap_cost__attach(h, &u, child);
 	close(go[0]);
 	if (!err && write(go[1], "", 1) != 1)

@@ -7,7 +7,9 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "log.h"
 #include "probe/heap_internal.h"
 
 #define BATCH 8192
@@ -100,6 +102,8 @@ static bool inherit_block(void *ctx, const struct heap_block_key *key,
 	}
 	if (err && err != -EEXIST)
 		__atomic_fetch_add(&in->h->accts[0].blocks_lost, 1, __ATOMIC_RELAXED);
+	if (!err && !copy.site)
+		__atomic_fetch_add(&in->h->accts[0].sites_lost, 1, __ATOMIC_RELAXED);
 	return false;
 }
 
@@ -111,24 +115,52 @@ static bool is_tombstone(void *ctx, const struct heap_block_key *key,
 	return key->life == in->child && block->site == HEAP_TOMBSTONE;
 }
 
+/* It waits no longer. */
+static bool leave_heirs(struct heap *h, uint32_t life)
+{
+	if (bpf_map__delete_elem(h->skel->maps.inheriting, &life, sizeof(life), 0))
+		return false;
+	__atomic_fetch_sub(&h->skel->bss->n_heirs, 1, __ATOMIC_RELAXED);
+	return true;
+}
+
+static void count_fork_lost(struct heap *h)
+{
+	__atomic_fetch_add(&h->accts[0].forks_lost, 1, __ATOMIC_RELAXED);
+}
+
 void heap__inherit(struct heap *h, uint32_t parent, uint32_t child)
 {
 	struct inheritance in = {.h = h, .parent = parent, .child = child};
 	struct heap_heir_key key = {.parent = parent};
 	struct heap_heir heir;
+	uint32_t cut;
+	int err;
 
 	if (bpf_map__lookup_elem(h->skel->maps.inheriting, &child, sizeof(child), &in.cut,
 				 sizeof(in.cut), 0))
-		return;
-	heap__each_block(h, inherit_block, &in);
+		return; /* there was no place for it: counted then */
+	/* Older lives come first: a parent that waits still has ended, and never inherited. */
+	if (!bpf_map__lookup_elem(h->skel->maps.inheriting, &parent, sizeof(parent), &cut,
+				  sizeof(cut), 0))
+		count_fork_lost(h);
+	err = heap__each_block(h, inherit_block, &in);
+	if (err) {
+		count_fork_lost(h);
+		log_warn("what a forked child was forked with was not all read: %s",
+			 strerror(-err));
+	}
 	for (; key.slot < HEAP_MAX_HEIRS; key.slot++) {
 		if (!bpf_map__lookup_elem(h->skel->maps.heirs, &key, sizeof(key), &heir,
 					  sizeof(heir), 0) &&
 		    heir.life == child)
 			bpf_map__delete_elem(h->skel->maps.heirs, &key, sizeof(key), 0);
 	}
-	bpf_map__delete_elem(h->skel->maps.inheriting, &child, sizeof(child), 0);
-	heap__each_block(h, is_tombstone, &in);
+	leave_heirs(h, child);
+	err = heap__each_block(h, is_tombstone, &in);
+	if (err)
+		log_warn("not all marks of freed blocks were taken out of the table: %s",
+			 strerror(-err));
 }
 
 /* ---- lives that ended */
@@ -147,46 +179,63 @@ struct reaping {
 	uint32_t newest; /* lives that began since we looked are not known yet, but alive */
 };
 
+static bool is_dead(const struct reaping *r, uint32_t life)
+{
+	return life <= r->newest && !is_alive(r->h, life);
+}
+
+/* Site 0 is of all processes together: what it holds of this one is to go. */
 static bool is_orphan(void *ctx, const struct heap_block_key *key, const struct heap_block *block)
 {
 	const struct reaping *r = ctx;
+	struct heap_site_val *s = &r->h->sites[0];
 
-	(void)block;
-	return key->life <= r->newest && !is_alive(r->h, key->life);
+	if (!is_dead(r, key->life))
+		return false;
+	if (!block->site) {
+		__atomic_fetch_sub(&s->bytes, block->size, __ATOMIC_RELAXED);
+		__atomic_fetch_sub(&s->blocks, 1, __ATOMIC_RELAXED);
+	}
+	return true;
 }
 
-static void reap_heirs(struct heap *h, uint32_t newest)
+/* Children that ended before they inherited. The next key is asked for before this one goes. */
+static bool reap_heirs(const struct reaping *r)
 {
-	int fd = bpf_map__fd(h->skel->maps.heirs);
-	struct heap_heir_key key, next, *at = NULL;
+	int heirs = bpf_map__fd(r->h->skel->maps.heirs);
+	int inheriting = bpf_map__fd(r->h->skel->maps.inheriting);
+	struct heap_heir_key key, next;
 	struct heap_heir heir;
+	uint32_t life, next_life;
+	bool reaped = false, more;
 
-	while (!bpf_map_get_next_key(fd, at, &next)) {
-		/* The next key is asked for before this one goes. */
-		if (at && !bpf_map_lookup_elem(fd, at, &heir) && heir.life <= newest &&
-		    !is_alive(h, heir.life)) {
-			bpf_map__delete_elem(h->skel->maps.inheriting, &heir.life,
-					     sizeof(heir.life), 0);
-			bpf_map_delete_elem(fd, at);
-		}
+	more = !bpf_map_get_next_key(heirs, NULL, &next);
+	while (more) {
 		key = next;
-		at = &key;
+		more = !bpf_map_get_next_key(heirs, &key, &next);
+		if (!bpf_map_lookup_elem(heirs, &key, &heir) && is_dead(r, heir.life))
+			bpf_map_delete_elem(heirs, &key);
 	}
-	if (at && !bpf_map_lookup_elem(fd, at, &heir) && heir.life <= newest &&
-	    !is_alive(h, heir.life)) {
-		bpf_map__delete_elem(h->skel->maps.inheriting, &heir.life, sizeof(heir.life), 0);
-		bpf_map_delete_elem(fd, at);
+	more = !bpf_map_get_next_key(inheriting, NULL, &next_life);
+	while (more) {
+		life = next_life;
+		more = !bpf_map_get_next_key(inheriting, &life, &next_life);
+		if (is_dead(r, life))
+			reaped |= leave_heirs(r->h, life);
 	}
+	return reaped;
 }
 
-void heap__reap(struct heap *h)
+void heap__reap(struct heap *h, uint32_t newest, bool ended)
 {
-	struct reaping r = {.h = h};
+	struct reaping r = {.h = h, .newest = newest};
+	int err;
 
-	for (size_t i = 0; i < h->n_watched; i++) {
-		if (h->watched[i].life > r.newest)
-			r.newest = h->watched[i].life;
-	}
-	heap__each_block(h, is_orphan, &r);
-	reap_heirs(h, r.newest);
+	/* Nobody writes blocks down for children that are no longer there. */
+	if (!reap_heirs(&r) && !ended)
+		return;
+	err = heap__each_block(h, is_orphan, &r);
+	if (err)
+		log_warn("not all blocks of processes that ended were taken out of the table: %s",
+			 strerror(-err));
 }

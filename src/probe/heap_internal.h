@@ -28,6 +28,8 @@ struct watched {
 	size_t *modules; /* that are probed in it: indexes of heap.modules */
 	size_t n_modules;
 	uint64_t mapped; /* hash of its mappings when they were last looked through */
+	uint64_t since_ns;
+	bool told; /* that no allocator was found in it */
 };
 
 struct heap {
@@ -88,6 +90,8 @@ void heap_cost__watch(struct heap *h);
 
 /* Takes in a process under this life, probes its allocators. *n: files with an allocator in it. */
 int heap__watch(struct heap *h, pid_t pid, uint32_t life, bool asked, size_t *n);
+/* Why no file with an allocator was found, and what to do: written to buf, which is returned. */
+const char *heap__no_allocator(const struct heap *h, pid_t pid, char *buf, size_t size);
 /* Brings h->watched up to what the kernel's table says: fork, exec, exit. */
 void heap__sync(struct heap *h);
 /* Looks for files mapped since. */
@@ -98,8 +102,11 @@ void heap__detach(struct heap *h);
 
 /* Writes down for a child what it was forked with. */
 void heap__inherit(struct heap *h, uint32_t parent, uint32_t child);
-/* Blocks of lives that ended. */
-void heap__reap(struct heap *h);
+/*
+ * What is kept for lives up to `newest` that are not watched: they ended. Blocks are looked through
+ * when a watched one did, or a child before it inherited.
+ */
+void heap__reap(struct heap *h, uint32_t newest, bool ended);
 /* Walks all blocks. fn returns true to take the block out. 0 or negative errno. */
 typedef bool (*heap_block_fn)(void *ctx, const struct heap_block_key *key,
 			      const struct heap_block *block);

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
 
 #include "probe/allocators.h"
 #include "probe/placement.h"
@@ -21,6 +23,8 @@ struct heap_function {
 struct heap_module {
 	uint32_t major, minor; /* device of the file */
 	uint64_t inode;
+	off_t size; /* with the time: inode numbers come again, and files are written anew */
+	struct timespec mtime;
 	char *path; /* as the process sees it */
 	struct heap_function *functions;
 	size_t n;

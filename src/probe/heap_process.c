@@ -14,6 +14,8 @@
 #include "probe/heap_internal.h"
 #include "sym/maps.h"
 
+#define SETTLE_NS 1000000000ull /* a program that began then has loaded its libraries */
+
 /*
  * A path to the file that the kernel takes: by the mapping itself, so that files that were deleted
  * or replaced, or lie in another mount namespace, are the right ones.
@@ -24,12 +26,20 @@ static void file_path(char *buf, size_t size, pid_t pid, const struct map *map)
 		 (unsigned long long)map->end);
 }
 
-static struct heap_module *known_module(const struct heap *h, const struct map *map)
+static bool same_file(const struct heap_module *a, const struct heap_module *b)
+{
+	return a->inode == b->inode && a->major == b->major && a->minor == b->minor;
+}
+
+static struct heap_module *known_module(const struct heap *h, const struct map *map,
+					const struct stat *st)
 {
 	for (size_t i = 0; i < h->n_modules; i++) {
 		struct heap_module *m = h->modules[i];
 
-		if (m->inode == map->inode && m->major == map->major && m->minor == map->minor)
+		if (m->inode == map->inode && m->major == map->major && m->minor == map->minor &&
+		    m->size == st->st_size && m->mtime.tv_sec == st->st_mtim.tv_sec &&
+		    m->mtime.tv_nsec == st->st_mtim.tv_nsec)
 			return m;
 	}
 	return NULL;
@@ -56,41 +66,63 @@ static void note_allocator(struct heap *h, const struct heap_module *m)
 	snprintf(h->allocator + len, sizeof(h->allocator) - len, "%s%s", len ? ", " : "", name);
 }
 
-/* Reads the mapped file. NULL: out of memory. What cannot be read has no allocator. */
-static struct heap_module *new_module(struct heap *h, const struct map *map, const char *path)
+/* Reads the mapped file. What is no ELF file has no allocator. 0 or -ENOMEM. */
+static int new_module(struct heap *h, const struct map *map, int fd, const struct stat *st,
+		      struct heap_module **out)
 {
 	struct heap_module **more = realloc(h->modules, (h->n_modules + 1) * sizeof(*more));
 	struct heap_module *m;
-	int fd, err = 0;
+	int err;
 
 	if (!more)
-		return NULL;
+		return -ENOMEM;
 	h->modules = more;
 	m = calloc(1, sizeof(*m));
 	if (!m)
-		return NULL;
+		return -ENOMEM;
 	m->major = map->major;
 	m->minor = map->minor;
 	m->inode = map->inode;
+	m->size = st->st_size;
+	m->mtime = st->st_mtim;
 	m->path = strdup(map->path);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0 && m->path) {
-		err = heap_module__read(m, fd);
-	}
-	if (fd < 0 || err)
-		log_debug("cannot read %s: %s", map->path, strerror(fd < 0 ? errno : -err));
-	if (fd >= 0)
-		close(fd);
-	if (!m->path || err == -ENOMEM || (unsigned int)h->n_functions + m->n > 0xffff) {
+	err = m->path ? heap_module__read(m, fd) : -ENOMEM;
+	if (err)
+		log_debug("cannot read %s: %s", map->path, strerror(-err));
+	if (err == -ENOMEM || (unsigned int)h->n_functions + m->n > 0xffff) {
 		heap_module__free(m);
 		free(m);
-		return NULL;
+		return -ENOMEM;
 	}
 	if (err)
 		m->n = 0;
 	number_functions(h, m);
 	h->modules[h->n_modules++] = m;
-	return m;
+	*out = m;
+	return 0;
+}
+
+/*
+ * The file of a mapping as it is now. 0, or negative errno; one that cannot be opened is not
+ * remembered as one without an allocator: mostly the process has just ended.
+ */
+static int module_of(struct heap *h, const struct map *map, const char *path,
+		     struct heap_module **out)
+{
+	struct stat st;
+	int fd, err = 0;
+
+	if (stat(path, &st))
+		return -errno;
+	*out = known_module(h, map, &st);
+	if (*out)
+		return 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	err = fstat(fd, &st) ? -errno : new_module(h, map, fd, &st, out);
+	close(fd);
+	return err;
 }
 
 /* ---- probes */
@@ -128,27 +160,31 @@ static int attach_module(struct heap *h, struct watched *w, const struct heap_mo
 {
 	struct uprobe_site *sites = calloc(m->n, sizeof(*sites));
 	const struct heap_bpf *s = h->skel;
+	struct uprobes all = {0};
 	size_t n;
 	int err;
 
 	if (!sites)
 		return -ENOMEM;
 	n = sites_of(m, w, true, false, sites);
-	err = uprobes__attach(&w->probes, s->progs.heap_free, h->how, UPROBE_ENTRY, path, w->pid,
-			      sites, n);
+	err = uprobes__attach(&all, s->progs.heap_free, h->how, UPROBE_ENTRY, path, w->pid, sites,
+			      n);
 	n = sites_of(m, w, false, true, sites);
 	n += sites_of(m, w, false, false, sites + n);
 	if (!err && h->how == UPROBE_SESSION) {
-		err = uprobes__attach(&w->probes, s->progs.heap_session, h->how, UPROBE_BOTH, path,
+		err = uprobes__attach(&all, s->progs.heap_session, h->how, UPROBE_BOTH, path,
 				      w->pid, sites, n);
 	} else if (!err) {
-		err = uprobes__attach(&w->probes, s->progs.heap_return, h->how, UPROBE_RETURN, path,
+		err = uprobes__attach(&all, s->progs.heap_return, h->how, UPROBE_RETURN, path,
 				      w->pid, sites, n);
 		err = err ? err
-			  : uprobes__attach(&w->probes, s->progs.heap_enter, h->how, UPROBE_ENTRY,
-					    path, w->pid, sites, n);
+			  : uprobes__attach(&all, s->progs.heap_enter, h->how, UPROBE_ENTRY, path,
+					    w->pid, sites, n);
 	}
 	free(sites);
+	err = err ? err : uprobes__take(&w->probes, &all);
+	if (err)
+		uprobes__detach(&all);
 	return err;
 }
 
@@ -166,10 +202,11 @@ static void add_ranges(struct heap_ranges *r, const struct heap_module *m, const
 	}
 }
 
-static bool is_probed(const struct watched *w, size_t module)
+/* By the file alone: one that was written anew while it is probed is not probed twice. */
+static bool is_probed(const struct heap *h, const struct watched *w, const struct heap_module *m)
 {
 	for (size_t i = 0; i < w->n_modules; i++) {
-		if (w->modules[i] == module)
+		if (same_file(h->modules[w->modules[i]], m))
 			return true;
 	}
 	return false;
@@ -198,7 +235,7 @@ static int probe_map(struct heap *h, struct watched *w, struct heap_module *m, c
 
 	while (h->modules[index] != m)
 		index++;
-	if (!m->n || is_probed(w, index))
+	if (!m->n || is_probed(h, w, m))
 		return 0;
 	more = realloc(w->modules, (w->n_modules + 1) * sizeof(*more));
 	if (!more)
@@ -258,29 +295,33 @@ static int scan(struct heap *h, struct watched *w, bool *changed)
 		return err;
 	hash = maps__hash(&maps);
 	*changed = hash != w->mapped;
-	for (size_t i = 0; i < maps.n && *changed && !err; i++) {
-		struct heap_module *m;
+	for (size_t i = 0; i < maps.n && *changed; i++) {
+		struct heap_module *m = NULL;
 		char path[96];
+		int failed;
 
 		if (!is_wanted(h, &maps.map[i]))
 			continue;
 		file_path(path, sizeof(path), w->pid, &maps.map[i]);
-		m = known_module(h, &maps.map[i]);
-		if (!m)
-			m = new_module(h, &maps.map[i], path);
-		if (!m) {
-			err = -ENOMEM;
-			break;
+		failed = module_of(h, &maps.map[i], path, &m);
+		if (failed && failed != -ENOMEM && failed != -EMFILE && failed != -ENFILE) {
+			log_debug("cannot read %s: %s", maps.map[i].path, strerror(-failed));
+			continue;
 		}
-		err = probe_map(h, w, m, path);
-		if (err) {
-			log_warn("process %d: cannot probe %s: %s", w->pid, m->path,
-				 strerror(-err));
+		failed = failed ? failed : probe_map(h, w, m, path);
+		if (!failed) {
+			add_ranges(&ranges, m, &maps.map[i]);
+		} else if (failed == -ESRCH) {
+			err = failed;
 			break;
+		} else {
+			log_warn("process %d: cannot probe %s: %s", w->pid, maps.map[i].path,
+				 strerror(-failed));
+			err = err ? err : failed;
 		}
-		add_ranges(&ranges, m, &maps.map[i]);
 	}
-	if (*changed && !err) {
+	/* Also when some could not be probed: that is said once, and not at each look. */
+	if (*changed && err != -ESRCH) {
 		w->mapped = hash;
 		bpf_map__update_elem(h->skel->maps.ranges, &w->life, sizeof(w->life), &ranges,
 				     sizeof(ranges), BPF_ANY);
@@ -290,6 +331,29 @@ static int scan(struct heap *h, struct watched *w, bool *changed)
 }
 
 /* ---- processes */
+
+const char *heap__no_allocator(const struct heap *h, pid_t pid, char *buf, size_t size)
+{
+	for (size_t i = 0; i < h->n_modules; i++) {
+		if (!h->modules[i]->is_static || h->modules[i]->has_symbols)
+			continue;
+		snprintf(buf, size,
+			 "process %d: %s is statically linked and stripped, so its allocator "
+			 "cannot be found; run one with symbols, or use --pages",
+			 pid, h->modules[i]->path);
+		return buf;
+	}
+	if (h->binary)
+		snprintf(buf, size,
+			 "process %d has mapped no file %s that defines an allocator's function",
+			 pid, h->binary);
+	else
+		snprintf(buf, size,
+			 "process %d: no file that it has mapped defines malloc, or any function "
+			 "of an allocator that is known; give --binary PATH, or use --pages",
+			 pid);
+	return buf;
+}
 
 int heap__watch(struct heap *h, pid_t pid, uint32_t life, bool asked, size_t *n)
 {
@@ -301,7 +365,7 @@ int heap__watch(struct heap *h, pid_t pid, uint32_t life, bool asked, size_t *n)
 		return log_fail(-ENOMEM, "out of memory");
 	h->watched = more;
 	w = &h->watched[h->n_watched++];
-	*w = (struct watched){.pid = pid, .life = life, .asked = asked};
+	*w = (struct watched){.pid = pid, .life = life, .asked = asked, .since_ns = heap__now()};
 	w->may_throw = heap__may_throw(h, pid);
 	err = life > HEAP_MAX_LIFE ? -EOVERFLOW : scan(h, w, &changed);
 	*n = w->n_modules;
@@ -336,6 +400,7 @@ static struct watched *watched_life(struct heap *h, uint32_t life)
 static void take_in(struct heap *h, uint32_t pid, const struct heap_process *p)
 {
 	size_t n = 0;
+	int err;
 
 	/* The program may be one that must not be probed now. */
 	if (p->asked && heap__check(h, (pid_t)pid)) {
@@ -343,44 +408,85 @@ static void take_in(struct heap *h, uint32_t pid, const struct heap_process *p)
 		return;
 	}
 	unwinder__refresh(h->unwinder, (pid_t)pid);
-	if (heap__watch(h, (pid_t)pid, p->life, p->asked, &n))
+	err = heap__watch(h, (pid_t)pid, p->life, p->asked, &n);
+	if (err == -ESRCH)
 		log_debug("process %u: not followed, it ended", pid);
+	else if (err && !p->asked) /* else it was said */
+		log_warn("process %u: not followed, or not all of it: %s", pid, strerror(-err));
 	if (p->parent)
 		heap__inherit(h, p->parent, p->life);
+}
+
+struct newcomer {
+	uint32_t pid;
+	struct heap_process p;
+};
+
+static int by_life(const void *a, const void *b)
+{
+	const struct newcomer *x = a, *y = b;
+
+	return (x->p.life > y->p.life) - (x->p.life < y->p.life);
+}
+
+/* By rising life: a child inherits what its parent has inherited before. */
+static void take_in_new(struct heap *h)
+{
+	int fd = bpf_map__fd(h->skel->maps.processes);
+	struct newcomer new[HEAP_MAX_PROCESSES];
+	struct heap_process p;
+	uint32_t pid, *at = NULL;
+	size_t n = 0;
+
+	while (n < HEAP_MAX_PROCESSES && !bpf_map_get_next_key(fd, at, &pid)) {
+		at = &pid;
+		if (!bpf_map_lookup_elem(fd, &pid, &p) && !watched_life(h, p.life))
+			new[n++] = (struct newcomer){.pid = pid, .p = p};
+	}
+	qsort(new, n, sizeof(*new), by_life);
+	for (size_t i = 0; i < n; i++) {
+		if (!watched_life(h, new[i].p.life)) /* listed twice, while the table changed */
+			take_in(h, new[i].pid, &new[i].p);
+	}
 }
 
 void heap__sync(struct heap *h)
 {
 	int fd = bpf_map__fd(h->skel->maps.processes);
+	/* Lives that begin from now on may be missed below, and are not dead for that. */
+	uint32_t newest = __atomic_load_n(&h->skel->data->lives, __ATOMIC_RELAXED) - 1;
 	struct heap_process p;
-	bool reap = false;
-	uint32_t pid, *at = NULL;
+	bool ended = false;
+	uint32_t pid;
 
 	for (size_t i = h->n_watched; i-- > 0;) {
 		pid = (uint32_t)h->watched[i].pid;
 		if (!bpf_map_lookup_elem(fd, &pid, &p) && p.life == h->watched[i].life)
 			continue;
 		forget(h, i);
-		reap = true;
+		ended = true;
 	}
-	while (!bpf_map_get_next_key(fd, at, &pid)) {
-		at = &pid;
-		if (!bpf_map_lookup_elem(fd, &pid, &p) && !watched_life(h, p.life))
-			take_in(h, pid, &p);
-	}
-	if (reap)
-		heap__reap(h);
+	take_in_new(h);
+	heap__reap(h, newest, ended);
 }
 
 void heap__rescan(struct heap *h)
 {
 	for (size_t i = 0; i < h->n_watched; i++) {
+		struct watched *w = &h->watched[i];
+		char why[512];
 		bool changed;
 
-		if (scan(h, &h->watched[i], &changed) == -ESRCH)
+		if (scan(h, w, &changed) == -ESRCH)
 			continue; /* its exit comes to be known by itself */
 		if (changed)
-			unwinder__refresh(h->unwinder, h->watched[i].pid);
+			unwinder__refresh(h->unwinder, w->pid);
+		/* The program that it runs now: its libraries are not there at once. */
+		if (w->asked && !w->n_modules && !w->told &&
+		    heap__now() - w->since_ns > SETTLE_NS) {
+			w->told = true;
+			log_warn("%s", heap__no_allocator(h, w->pid, why, sizeof(why)));
+		}
 	}
 }
 

@@ -108,7 +108,7 @@ static int read_sites(struct heap *h, const struct held *held, struct heap_readi
 		const struct watched *w = life(h, v->key.life);
 
 		/* Site 0 is what found no place: of all processes together. */
-		if (i ? !v->used || !w : !v->total_blocks)
+		if (i ? !v->used || !w : !v->total_blocks && !v->blocks)
 			continue;
 		fill_site(h, v, &held[i], w ? (uint32_t)w->pid : 0, &r->sites[r->n_sites]);
 		fill_frames(h, v, pcs, &r->sites[r->n_sites]);
@@ -132,6 +132,7 @@ static void read_counters(struct heap *h, struct heap_reading *r)
 	r->counters.sites_lost = a.sites_lost;
 	r->counters.pending_lost = a.pending_lost;
 	r->counters.processes_ended = a.processes_ended;
+	r->counters.forks_lost = a.forks_lost;
 	unwinder__counters(h->unwinder, &r->counters);
 	for (int i = 0; i < HEAP_CLASSES; i++)
 		r->probe_hits += a.hits[i];
@@ -168,10 +169,12 @@ int heap__read(struct heap *h, struct heap_reading *r)
 	walk.held = calloc(h->max_sites, sizeof(*walk.held));
 	if (!walk.held)
 		return log_fail(-ENOMEM, "out of memory");
+	/* A walk over a million blocks takes long: not under the lock, which the budget waits for.
+	 */
+	err = heap__each_block(h, gather, &walk);
 	pthread_mutex_lock(&h->lock);
 	r->time_ns = heap__now();
 	r->resident_bytes = resident(h);
-	err = heap__each_block(h, gather, &walk);
 	err = err ? err : read_sites(h, walk.held, r);
 	if (!err)
 		read_counters(h, r);

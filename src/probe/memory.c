@@ -12,11 +12,11 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "probe/limits.h"
 #include "probe/memory_watch.h"
 #include "stack/clock.h"
 
-#define FILES_WANTED   65536 /* descriptors; a container takes up to six */
-#define MAX_GONE       256   /* containers that went and are still listed; with findings: */
+#define MAX_GONE       256 /* containers that went and are still listed; with findings: */
 #define MAX_GONE_FOUND 1024
 #define SCAN_EVERY_NS  (30 * NS_PER_S) /* where events tell what changes */
 #define SCAN_EMPTY_NS  (2 * NS_PER_S)  /* a process born into its cgroup is no event */
@@ -44,20 +44,6 @@ static double seconds_since(const struct memory *m, uint64_t time_ns)
 	return time_ns > m->opened_ns ? (double)(time_ns - m->opened_ns) / 1e9 : 0;
 }
 
-/* As many descriptors as may be had. */
-static void raise_files(struct memory *m)
-{
-	struct rlimit r = {0}, more;
-
-	getrlimit(RLIMIT_NOFILE, &r);
-	more.rlim_cur = more.rlim_max = FILES_WANTED > r.rlim_max ? FILES_WANTED : r.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &more)) {
-		more.rlim_cur = more.rlim_max = r.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &more);
-	}
-	m->keep_open = true;
-}
-
 int memory__open(struct memory **out, const struct memory_opts *opts)
 {
 	struct memory *m = calloc(1, sizeof(*m));
@@ -68,7 +54,8 @@ int memory__open(struct memory **out, const struct memory_opts *opts)
 		return log_fail(-ENOMEM, "out of memory");
 	m->opts = *opts;
 	m->opened_ns = m->read_ns = clock__now();
-	raise_files(m);
+	limits__raise_files(); /* a container takes up to six */
+	m->keep_open = true;
 	err = memory__find_hierarchy(m);
 	err = err ? err : memory__resolve_filters(m);
 	if (err)
@@ -210,6 +197,7 @@ static void drop(struct memory *m, size_t i)
 		m->dirs[d].watch = m->dirs[d].watch == w ? NULL : m->dirs[d].watch;
 		m->dirs[d].owner = m->dirs[d].owner == w ? NULL : m->dirs[d].owner;
 	}
+	m->snapshot.forgotten_findings |= m->snapshot.containers[i].findings;
 	memory_container__free(&m->snapshot.containers[i]);
 	memory_files__close(&w->files);
 	free(w);

@@ -48,8 +48,9 @@ static int read_fd(int fd, char *buf, size_t size)
 		if (!n || buf[len - 1] == '\n')
 			break;
 	}
-	while (len + 1 == size && len && buf[len - 1] != '\n')
-		len--;
+	if (len + 1 == size)
+		while (len && buf[len - 1] != '\n')
+			len--;
 	buf[len] = '\0';
 	return (int)len;
 }

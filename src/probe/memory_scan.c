@@ -126,6 +126,14 @@ int memory__find_hierarchy(struct memory *m)
 	return 0;
 }
 
+static bool has_processes(const char *host_root)
+{
+	char path[MEMORY_PATH_LEN];
+
+	snprintf(path, sizeof(path), "%s/proc/1", host_root);
+	return !access(path, F_OK);
+}
+
 int memory__path_of(const struct memory *m, uint32_t pid, char *path, size_t size)
 {
 	char file[MEMORY_PATH_LEN], line[4096], *at;
@@ -136,7 +144,9 @@ int memory__path_of(const struct memory *m, uint32_t pid, char *path, size_t siz
 		 m->opts.host_root ? m->opts.host_root : "", pid);
 	path[0] = '\0';
 	f = fopen(file, "re");
-	if (!f && m->opts.host_root) {
+	/* Only where the host's are not to be seen at all: else it would be another of that number.
+	 */
+	if (!f && m->opts.host_root && !has_processes(m->opts.host_root)) {
 		snprintf(file, sizeof(file), "/proc/%u/cgroup", pid);
 		f = fopen(file, "re");
 	}
@@ -419,6 +429,8 @@ static void walk__dir(struct walk *w, int fd, const struct dirent *e, size_t len
 	w->err = w->err ? w->err : walk__note(w, d.id, watch, watch ? watch : owner);
 	if (!d.leaf && depth < MAX_DEPTH && !w->err) {
 		sub = openat(fd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (sub < 0 && errno != ENOENT && errno != ENODEV)
+			w->err = -errno;
 		if (sub >= 0)
 			walk__below(w, sub, len + more, watch ? watch : owner, depth + 1);
 	}

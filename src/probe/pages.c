@@ -150,7 +150,7 @@ static int load(struct pages *p)
 static int watch(struct pages *p, const uint32_t *tgids, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		struct page_process val = {.tables = tgids[i], .state = PAGE_PROCESS_WATCHED};
+		struct page_process val = {.tables = tgids[i]};
 
 		if (bpf_map_update_elem(bpf_map__fd(p->skel->maps.page_processes), &tgids[i], &val,
 					BPF_ANY))
@@ -331,7 +331,6 @@ static void look_at(struct pages *p, const struct pages_process *process, uint64
 int pages__tend(struct pages *p)
 {
 	uint64_t now = pages__now_ns();
-	bool alive = false;
 	int err;
 
 	measure_cost(p);
@@ -339,14 +338,10 @@ int pages__tend(struct pages *p)
 	if (err)
 		return log_fail(err, "cannot read the processes that are watched: %s",
 				strerror(-err));
-	for (size_t i = 0; i < p->n_processes; i++) {
-		if (p->processes[i].state.state == PAGE_PROCESS_ENDED)
-			continue;
-		alive = true;
-		look_at(p, &p->processes[i], now);
-	}
-	if (!alive)
+	if (!p->n_processes)
 		return -ESRCH;
+	for (size_t i = 0; i < p->n_processes; i++)
+		look_at(p, &p->processes[i], now);
 	if (now - p->read_ns >= READ_EVERY_NS && now - p->read_ns >= READ_SHARE * p->read_cost_ns) {
 		err = keep(p);
 		if (err && err != -ESRCH)

@@ -46,8 +46,8 @@ struct pages {
 };
 
 uint64_t pages__now_ns(void);
-/* Brings p->processes up to date with the kernel's map. */
+/* Brings p->processes up to date with the kernel's map: those that live. */
 int pages__list(struct pages *p);
-/* A new reading of those that have not ended. -ESRCH: none. */
+/* A new reading of those that live. -ESRCH: none. */
 int pages__take(struct pages *p, struct heap_reading *r);
 #endif

@@ -148,37 +148,31 @@ static const struct pages_process *process_of(const struct pages *p, uint32_t tg
 }
 
 /* By process and page; those of an address space that is no more are gone, and come last. */
-static int read_records(struct pages *p, struct page_record **out, size_t *n)
+static int make_records(struct pages *p, const struct dump *d, struct page_record **out, size_t *n)
 {
-	struct dump d = {0};
-	struct page_record *records = NULL;
-	int err = dump__read(&d, p->skel->maps.pages);
+	struct page_record *records = calloc(d->n + 1, sizeof(*records));
+	int err;
 
-	if (!err) {
-		records = calloc(d.n + 1, sizeof(*records));
-		err = records ? 0 : -ENOMEM;
-	}
-	for (size_t i = 0; !err && i < d.n; i++) {
+	if (!records)
+		return -ENOMEM;
+	for (size_t i = 0; i < d->n; i++) {
 		const struct pages_process *process;
 		struct page_key key;
 		struct page_val val;
 
-		memcpy(&key, d.keys + i * d.key_size, sizeof(key));
-		memcpy(&val, d.vals + i * d.val_size, sizeof(val));
+		memcpy(&key, d->keys + i * d->key_size, sizeof(key));
+		memcpy(&val, d->vals + i * d->val_size, sizeof(val));
 		process = process_of(p, key.tgid);
 		records[i] = (struct page_record){
 			.page = key.page,
 			.stack = val.stack,
 			.time_ns = val.time_ns,
 			.tgid = key.tgid,
-			.gone = !process || process->state.state == PAGE_PROCESS_ENDED ||
-				val.time_ns < process->state.since_ns,
+			.gone = !process || val.time_ns < process->state.since_ns,
 		};
 	}
-	*n = err ? 0 : d.n;
-	dump__free(&d);
-	if (!err)
-		err = sort_records(&records, *n);
+	err = sort_records(&records, d->n);
+	*n = d->n;
 	*out = records;
 	return err;
 }
@@ -315,8 +309,7 @@ static int take_processes(struct taking *t)
 		for (to = from; to < t->n_records && t->records[to].tgid == process->tgid; to++)
 			if (t->records[to].gone)
 				break;
-		if (process->state.state != PAGE_PROCESS_ENDED)
-			err = take_process(t, process->tgid, from, to);
+		err = take_process(t, process->tgid, from, to);
 		from = to;
 	}
 	return err;
@@ -332,24 +325,30 @@ static int by_process_and_stack(const void *a, const void *b)
 }
 
 /*
- * What was brought in since the attach: faults, as far as pages are ordinary. At least what is held
- * of it. Also of sites that hold nothing now.
+ * What was brought in since the attach, or the process's start: faults, as far as pages are
+ * ordinary. At least what is held of it. Also of sites that hold nothing now. Rows of an address
+ * space that is no more get no faults any more: they make room.
  */
 static int add_totals(struct taking *t)
 {
 	double page = (double)(1ull << t->p->page_shift);
+	int fd = bpf_map__fd(t->p->skel->maps.page_sites);
 	size_t known = t->n_sites;
 
 	qsort(t->sites, known, sizeof(*t->sites), by_process_and_stack);
 	for (size_t i = 0; i < t->totals.n; i++) {
+		const struct pages_process *process;
 		struct heap_raw_site key = {0}, *site;
 		struct page_site_key of;
 		uint64_t faults;
 
 		memcpy(&of, t->totals.keys + i * t->totals.key_size, sizeof(of));
 		memcpy(&faults, t->totals.vals + i * t->totals.val_size, sizeof(faults));
-		if (!process_of(t->p, of.tgid))
+		process = process_of(t->p, of.tgid);
+		if (!process || (uint32_t)process->state.since_ns != of.since) {
+			bpf_map_delete_elem(fd, &of);
 			continue;
+		}
 		key.tgid = of.tgid;
 		key.stack = of.stack;
 		site = known ? bsearch(&key, t->sites, known, sizeof(key), by_process_and_stack)
@@ -410,7 +409,8 @@ static int add_counters(struct pages *p, struct heap_reading *r)
 	for (int i = 0; !err && i < cpus; i++) {
 		r->probe_hits += accts[i].hits;
 		c->faults += accts[i].faults;
-		c->blocks_lost += accts[i].pages_lost + accts[i].forks_lost;
+		c->blocks_lost += accts[i].pages_lost;
+		c->forks_lost += accts[i].forks_lost;
 		c->sites_lost += accts[i].sites_lost;
 		c->processes_ended += accts[i].ended;
 	}
@@ -424,14 +424,19 @@ static int take(struct taking *t, struct heap_reading *r)
 {
 	struct pages *p = t->p;
 	double page = (double)(1ull << p->page_shift);
+	struct dump pages = {0};
 	int err;
 
-	err = pages__list(p);
-	if (err)
-		return err;
-	qsort(p->processes, p->n_processes, sizeof(*p->processes), by_tgid);
-	err = read_records(p, &t->records, &t->n_records);
-	err = err ? err : dump__read(&t->totals, p->skel->maps.page_sites);
+	/* The processes last: what belongs to none of them then is an ended one's, not a newer
+	 * one's. */
+	err = dump__read(&t->totals, p->skel->maps.page_sites);
+	err = err ? err : dump__read(&pages, p->skel->maps.pages);
+	err = err ? err : pages__list(p);
+	if (!err) {
+		qsort(p->processes, p->n_processes, sizeof(*p->processes), by_tgid);
+		err = make_records(p, &pages, &t->records, &t->n_records);
+	}
+	dump__free(&pages);
 	err = err ? err : take_processes(t);
 	if (err)
 		return err;

@@ -9,13 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "log.h"
 #include "out/text.h"
-#include "sym/mapped_file.h"
 #include "sym/maps.h"
+#include "sym/process.h"
 #include "sym/table.h"
+#include "sym/vdso.h"
 
 #define ROWS_SPARE	(256u << 10) /* for libraries opened later: libstdc++ has 28 thousand */
 #define PROCESSES_SPARE 64
@@ -33,7 +35,7 @@ struct file {
 	bool placed;
 };
 
-struct process {
+struct followed {
 	pid_t pid;
 	uint64_t hash; /* of its mappings, when last written */
 };
@@ -46,7 +48,7 @@ struct unwinder {
 	uint32_t n_index, max_index;
 	struct file *files;
 	size_t n_files, cap_files;
-	struct process *processes;
+	struct followed *processes;
 	size_t n_processes, cap_processes;
 	struct unwind_process *image; /* being made */
 };
@@ -126,7 +128,7 @@ static struct file *vdso_file(struct unwinder *u)
 
 	if (f)
 		return f;
-	fd = mapped_file__open_vdso();
+	fd = vdso__open();
 	if (fd < 0)
 		return NULL;
 	f = add_file(u, fd, &st, "[vdso]");
@@ -135,23 +137,22 @@ static struct file *vdso_file(struct unwinder *u)
 }
 
 /* NULL: there is none (memory made executable), or it cannot be read: frame pointers. */
-static struct file *file_of(struct unwinder *u, pid_t pid, const struct map *m)
+static struct file *file_of(struct unwinder *u, const struct process *process, const struct map *m,
+			    const struct maps *all)
 {
-	struct file *f;
+	struct file *f = NULL;
 	struct stat st;
 	int fd;
 
 	if (!strcmp(m->path, "[vdso]"))
 		return vdso_file(u);
-	if (mapped_file__stat(m, pid, &st))
-		return NULL;
-	f = find_file(u, &st);
-	if (f)
-		return f;
-	fd = mapped_file__open(m, pid, &st);
+	fd = m->inode ? process__open_map(process, m, all) : -ENOENT;
 	if (fd < 0)
 		return NULL;
-	f = add_file(u, fd, &st, m->path);
+	if (!fstat(fd, &st)) {
+		f = find_file(u, &st);
+		f = f ? f : add_file(u, fd, &st, m->path);
+	}
 	close(fd);
 	return f;
 }
@@ -220,7 +221,7 @@ static int place(struct unwinder *u, struct file *f, const char *path)
 
 /* ---- processes */
 
-static struct process *find_process(struct unwinder *u, pid_t pid)
+static struct followed *find_process(struct unwinder *u, pid_t pid)
 {
 	for (size_t i = 0; i < u->n_processes; i++)
 		if (u->processes[i].pid == pid)
@@ -230,7 +231,7 @@ static struct process *find_process(struct unwinder *u, pid_t pid)
 
 static void drop_process(struct unwinder *u, pid_t pid)
 {
-	struct process *p = find_process(u, pid);
+	struct followed *p = find_process(u, pid);
 	uint32_t key = (uint32_t)pid;
 
 	if (!p)
@@ -247,30 +248,33 @@ static void drop_ended(struct unwinder *u)
 			drop_process(u, u->processes[i].pid);
 }
 
-static struct process *add_process(struct unwinder *u, pid_t pid)
+static struct followed *add_process(struct unwinder *u, pid_t pid)
 {
 	void *processes = u->processes;
 
 	if (grow(&processes, u->n_processes, &u->cap_processes, sizeof(*u->processes)))
 		return NULL;
 	u->processes = processes;
-	u->processes[u->n_processes] = (struct process){.pid = pid};
+	u->processes[u->n_processes] = (struct followed){.pid = pid};
 	return &u->processes[u->n_processes++];
 }
 
 /* Addresses of return probes' trampolines and of the old vsyscall page are nobody's frames. */
 static bool is_code(const struct map *m)
 {
-	return strcmp(m->path, "[uprobes]") != 0 && strcmp(m->path, "[vsyscall]") != 0;
+	return m->exec && strcmp(m->path, "[uprobes]") != 0 && strcmp(m->path, "[vsyscall]") != 0;
 }
 
 /* The process as BPF sees it. Where there are too many mappings, those without a file go first. */
-static int make_image(struct unwinder *u, pid_t pid, const struct maps *maps)
+static int make_image(struct unwinder *u, const struct process *process, const struct maps *maps)
 {
-	bool files_only = maps->n > UNWIND_MAX_VMAS;
-	size_t left_out = 0;
+	size_t left_out = 0, n = 0;
+	bool files_only;
 	int err = 0, e;
 
+	for (size_t i = 0; i < maps->n; i++)
+		n += is_code(&maps->map[i]);
+	files_only = n > UNWIND_MAX_VMAS;
 	memset(u->image, 0, sizeof(*u->image));
 	for (size_t i = 0; i < maps->n; i++) {
 		const struct map *m = &maps->map[i];
@@ -287,7 +291,7 @@ static int make_image(struct unwinder *u, pid_t pid, const struct maps *maps)
 		v->start = m->start;
 		v->end = m->end;
 		u->image->n++;
-		f = file_of(u, pid, m);
+		f = file_of(u, process, m, maps);
 		if (!f || !f->n_rows || !u->rows || !u->index)
 			continue;
 		e = place(u, f, m->path);
@@ -304,7 +308,7 @@ static int make_image(struct unwinder *u, pid_t pid, const struct maps *maps)
 	if (left_out)
 		log_debug("process %d has %zu executable mappings more than %d: stacks that meet "
 			  "them end there",
-			  (int)pid, left_out, UNWIND_MAX_VMAS);
+			  (int)process->pid, left_out, UNWIND_MAX_VMAS);
 	return err;
 }
 
@@ -332,7 +336,7 @@ static uint64_t hash_of(const struct maps *maps)
 		const struct map *m = &maps->map[i];
 		const uint64_t words[] = {m->start, m->end, m->offset, m->inode};
 
-		for (size_t k = 0; k < sizeof(words) / sizeof(*words); k++) {
+		for (size_t k = 0; m->exec && k < sizeof(words) / sizeof(*words); k++) {
 			h = (h ^ words[k]) * 0x9fb21c651e98df25ull;
 			h ^= h >> 32;
 		}
@@ -340,23 +344,33 @@ static uint64_t hash_of(const struct maps *maps)
 	return h;
 }
 
+/* Both are to be closed and freed, also on failure. */
+static int open_process(struct process *process, struct maps *maps, pid_t pid)
+{
+	int err = process__open(process, pid);
+
+	memset(maps, 0, sizeof(*maps));
+	return err ? err : process__maps(process, maps);
+}
+
 int unwinder__refresh(struct unwinder *u, pid_t pid)
 {
+	struct process process;
 	struct maps maps;
-	struct process *p;
-	int err = maps__read(&maps, pid, true), full;
+	struct followed *p;
+	int err = open_process(&process, &maps, pid), full;
 	uint64_t hash;
 
 	if (err) {
 		if (err == -ESRCH)
 			drop_process(u, pid);
-		return err;
+		goto out;
 	}
 	hash = hash_of(&maps);
 	p = find_process(u, pid);
 	if (p && p->hash == hash)
 		goto out;
-	full = make_image(u, pid, &maps);
+	full = make_image(u, &process, &maps);
 	err = write_image(u, pid);
 	if (err)
 		goto out;
@@ -368,6 +382,7 @@ int unwinder__refresh(struct unwinder *u, pid_t pid)
 	err = p ? full : -ENOMEM;
 out:
 	maps__free(&maps);
+	process__close(&process);
 	return err;
 }
 
@@ -376,17 +391,21 @@ out:
 /* Reads the tables of what a process has mapped now. */
 static int read_tables(struct unwinder *u, pid_t pid)
 {
+	struct process process;
 	struct maps maps;
-	int err = maps__read(&maps, pid, true);
+	int err = open_process(&process, &maps, pid);
 
 	if (err == -ESRCH)
-		return log_fail(err, "cannot follow process %d: there is none, or it has ended",
-				(int)pid);
-	if (err)
-		return log_fail(err, "cannot read /proc/%d/maps: %s", (int)pid, strerror(-err));
+		log_fail(err, "cannot follow process %d: there is none, or it has ended", (int)pid);
+	else if (err)
+		log_fail(err, "cannot read /proc/%d/maps: %s", (int)pid, strerror(-err));
 	for (size_t i = 0; i < maps.n; i++)
-		file_of(u, pid, &maps.map[i]);
+		if (is_code(&maps.map[i]))
+			file_of(u, &process, &maps.map[i], &maps);
 	maps__free(&maps);
+	process__close(&process);
+	if (err)
+		return err;
 	return add_process(u, pid) ? 0 : log_fail(-ENOMEM, "out of memory");
 }
 

@@ -53,6 +53,7 @@ struct symbols {
 
 	int perf_map_fd;
 	bool perf_map_read;
+	int perf_map_err; /* it is there, and could not be read */
 	struct perf_map perf_map;
 };
 
@@ -251,6 +252,7 @@ static void forget_jit(struct symbols *s)
 		s->perf_map_fd = process__open_perf_map(&s->process);
 	perf_map__free(&s->perf_map);
 	s->perf_map_read = false;
+	s->perf_map_err = 0;
 	for (size_t i = 0; i < s->slots; i++) {
 		struct answer *a = &s->answer[i];
 
@@ -336,10 +338,14 @@ static int make_room(struct symbols *s)
 static void find_jit(struct symbols *s, uint64_t pc, struct answer *a)
 {
 	const struct perf_map_entry *e;
+	int err;
 
 	a->jit = true;
-	if (!s->perf_map_read && s->perf_map_fd >= 0)
-		perf_map__read(&s->perf_map, s->perf_map_fd);
+	if (!s->perf_map_read) {
+		err = s->perf_map_fd < 0 ? s->perf_map_fd
+					 : perf_map__read(&s->perf_map, s->perf_map_fd);
+		s->perf_map_err = err == -ENOENT ? 0 : err;
+	}
 	s->perf_map_read = true;
 	e = perf_map__find(&s->perf_map, pc);
 	if (!e)
@@ -419,6 +425,22 @@ void symbols__frame(struct symbols *s, uint64_t pc, bool is_return, struct heap_
 	out->line = a->line;
 }
 
+static void note_module(const struct symbols *s, const struct module *m, struct text *t)
+{
+	bool made = m->state == MODULE_NO_FILE || m->state == MODULE_NOT_ELF;
+
+	/* it would say that there should be a map */
+	if (made && m->unknown && s->perf_map_err && strcmp(m->path, "[vsyscall]") != 0) {
+		text__add_printable(t, *m->shown ? m->shown : "anonymous memory");
+		text__addf(t,
+			   ": %" PRIu64 " address%s without a name: its /tmp/perf-PID.map cannot "
+			   "be read: %s",
+			   m->unknown, m->unknown == 1 ? "" : "es", strerror(-s->perf_map_err));
+		return;
+	}
+	module__note(m, t);
+}
+
 void symbols__notes(const struct symbols *s, symbols_note_fn fn, void *ctx)
 {
 	char lost[96];
@@ -426,7 +448,7 @@ void symbols__notes(const struct symbols *s, symbols_note_fn fn, void *ctx)
 	for (size_t i = 0; i < s->n_modules; i++) {
 		struct text t = {0};
 
-		module__note(s->module[i], &t);
+		note_module(s, s->module[i], &t);
 		if (t.data)
 			fn(ctx, t.data);
 		text__free(&t);

@@ -3,6 +3,9 @@
 #include "../support/heap_run.h"
 
 #include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "probe/heap_internal.h"
 
 #define LIB "/usr/lib/x86_64-linux-gnu/"
 
@@ -116,6 +119,172 @@ static void test_fork(void **state)
 	assert_exact(h, &t);
 }
 
+/* Back to the parent. */
+static void end_child(void)
+{
+	kill(t.answers, SIGKILL);
+	t.answers = t.pid;
+	target__read(&t);
+}
+
+static bool count_child(void *ctx, const struct heap_block_key *key, const struct heap_block *block)
+{
+	(void)block;
+	*(size_t *)ctx += key->life != 1;
+	return false;
+}
+
+/*
+ * While nobody takes them in: more children than can wait. All end before they are known, and
+ * leave nothing behind that the next would miss.
+ */
+static void test_forks_lost(void **state)
+{
+	struct heap_reading r;
+	size_t left = 0;
+
+	(void)state;
+	target__start(&t, "alloc_kinds", NULL);
+	watch();
+	target__do(&t, "before_fork");
+	pthread_mutex_lock(&h->lock);
+	for (int i = 0; i < HEAP_MAX_HEIRS + 1; i++) {
+		target__do(&t, "fork");
+		end_child();
+		target__do(&t, "before_fork");
+	}
+	assert_int_equal(h->skel->bss->n_heirs, HEAP_MAX_HEIRS + 1);
+	pthread_mutex_unlock(&h->lock);
+	assert_int_equal(heap__tend(h), 0);
+	assert_int_equal(h->skel->bss->n_heirs, 0);
+	assert_int_equal(heap__each_block(h, count_child, &left), 0);
+	assert_int_equal(left, 0);
+	read_it(&r);
+	assert_int_equal(r.counters.forks_lost, 1);
+	assert_int_equal(r.counters.processes_ended, HEAP_MAX_HEIRS + 1);
+	heap_reading__free(&r);
+	target__do(&t, "fork");
+	wait_for_child();
+	assert_exact(h, &t);
+}
+
+/* Children that are not in the table of processes are not followed, and that is said. */
+static void test_processes_full(void **state)
+{
+	struct heap_process p = {.life = HEAP_MAX_LIFE};
+	struct heap_reading r;
+	uint32_t pid = 1u << 30;
+
+	(void)state;
+	target__start(&t, "alloc_kinds", NULL);
+	watch();
+	target__do(&t, "before_fork");
+	pthread_mutex_lock(&h->lock);
+	while (!bpf_map__update_elem(h->skel->maps.processes, &pid, sizeof(pid), &p, sizeof(p),
+				     BPF_ANY))
+		pid++;
+	target__do(&t, "fork");
+	assert_int_equal(h->skel->bss->n_heirs, 0);
+	while (pid-- > 1u << 30)
+		bpf_map__delete_elem(h->skel->maps.processes, &pid, sizeof(pid), 0);
+	pthread_mutex_unlock(&h->lock);
+	read_it(&r);
+	assert_int_equal(r.counters.forks_lost, 1);
+	heap_reading__free(&r);
+	end_child();
+	assert_exact(h, &t);
+}
+
+#define GENERATIONS 6
+
+/* All of them become known at once: who was forked first inherits first. */
+static void test_generations(void **state)
+{
+	pid_t pid[GENERATIONS];
+	struct heap_reading r;
+
+	(void)state;
+	target__start(&t, "alloc_kinds", NULL);
+	watch();
+	target__do(&t, "malloc");
+	pthread_mutex_lock(&h->lock);
+	for (int i = 0; i < GENERATIONS; i++) {
+		target__do(&t, "fork");
+		pid[i] = t.answers;
+	}
+	pthread_mutex_unlock(&h->lock);
+	wait_for_child();
+	assert_exact(h, &t);
+	read_it(&r);
+	for (int i = 0; i < GENERATIONS; i++)
+		assert_true(reading__sum(&r, pid[i], NULL).blocks ==
+			    (double)told("by_malloc")->blocks);
+	assert_int_equal(r.counters.forks_lost, 0);
+	heap_reading__free(&r);
+	for (int i = 0; i < GENERATIONS; i++)
+		kill(pid[i], SIGKILL);
+}
+
+/* Its parent ended before it was known, and so what that was forked with: said. */
+static void test_orphan(void **state)
+{
+	struct heap_reading r;
+	pid_t between;
+
+	(void)state;
+	target__start(&t, "alloc_kinds", NULL);
+	watch();
+	target__do(&t, "malloc");
+	pthread_mutex_lock(&h->lock);
+	target__do(&t, "fork");
+	between = t.answers;
+	target__do(&t, "fork");
+	kill(between, SIGKILL);
+	usleep(100000);
+	pthread_mutex_unlock(&h->lock);
+	assert_int_equal(heap__tend(h), 0);
+	read_it(&r);
+	assert_int_equal(r.counters.forks_lost, 1);
+	heap_reading__free(&r);
+	assert_int_equal(h->skel->bss->n_heirs, 0);
+}
+
+/* Where there is no room for the child's sites its blocks are in that of all, until it ends. */
+static void test_sites_full(void **state)
+{
+	unsigned long long bytes = 0, blocks = 0;
+	struct heap_reading r;
+
+	(void)state;
+	target__start(&t, "alloc_kinds", NULL);
+	watch_with((struct heap_opts){.max_stacks = 1});
+	target__do(&t, "before_fork");
+	target__do(&t, "calloc");
+	target__do(&t, "reallocarray");
+	read_it(&r);
+	assert_int_equal(r.counters.sites_lost, 0);
+	assert_int_equal(r.n_sites, 3);
+	heap_reading__free(&r);
+	target__do(&t, "fork");
+	for (size_t i = 0; i < t.n; i++) {
+		bytes += t.site[i].bytes;
+		blocks += t.site[i].blocks;
+	}
+	for (int i = 0; h->skel->bss->n_heirs && i < 200; i++)
+		usleep(10000);
+	read_it(&r);
+	assert_int_equal(r.counters.sites_lost, blocks);
+	assert_int_equal(r.n_sites, 4);
+	assert_int_equal(r.sites[0].tgid, 0);
+	assert_true(r.sites[0].bytes == (double)bytes && r.sites[0].blocks == (double)blocks);
+	heap_reading__free(&r);
+	end_child();
+	assert_int_equal(heap__tend(h), 0);
+	read_it(&r);
+	assert_int_equal(r.n_sites, 3);
+	heap_reading__free(&r);
+}
+
 static void test_exec(void **state)
 {
 	struct heap_reading r;
@@ -165,6 +334,83 @@ static void test_dlopen(void **state)
 	assert_int_equal(heap__tend(h), 0);
 	assert_non_null(strstr(heap__allocator(h), "mimalloc"));
 	target__do(&t, "library");
+	target__do(&t, "malloc");
+	assert_exact(h, &t);
+}
+
+static size_t modules_named(const char *name)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < h->n_modules; i++)
+		n += strstr(h->modules[i]->path, name) != NULL;
+	return n;
+}
+
+/* A file that was written anew is looked through anew, by whoever maps it then. */
+static void test_rewritten(void **state)
+{
+	const char *build = getenv("BUILD") ? getenv("BUILD") : "build";
+	struct target second;
+	struct heap_opts opts = {.n_pids = 2, .max_blocks = 5000};
+	char lib[256], command[600];
+
+	(void)state;
+	snprintf(lib, sizeof(lib), "%s/tests/targets/rewritten.so", build);
+	snprintf(command, sizeof(command), "cp %s %s", LIB "libmimalloc.so.2.0", lib);
+	assert_int_equal(system(command), 0);
+	target__start(&second, "alloc_kinds", NULL);
+	target__start(&t, "alloc_kinds", NULL);
+	opts.pids[0] = second.pid;
+	opts.pids[1] = t.pid;
+	assert_int_equal(heap__open(&h, &opts), 0);
+	snprintf(command, sizeof(command), "open %s", lib);
+	target__do(&second, command);
+	usleep(600000);
+	assert_int_equal(heap__tend(h), 0);
+	assert_int_equal(modules_named("rewritten.so"), 1);
+	target__stop(&second);
+	assert_int_equal(utimensat(AT_FDCWD, lib, (struct timespec[2]){{1, 0}, {1, 0}}, 0), 0);
+	target__do(&t, command);
+	usleep(600000);
+	assert_int_equal(heap__tend(h), 0);
+	assert_int_equal(modules_named("rewritten.so"), 2);
+	unlink(lib);
+}
+
+static size_t open_files(void)
+{
+	size_t n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* The first attachment of two succeeds: it does not stay, and is not tried again and again. */
+static void test_half_attached(void **state)
+{
+	struct rlimit old, limit;
+	size_t files;
+	int fd;
+
+	(void)state;
+	target__start(&t, "alloc_kinds", NULL);
+	watch();
+	target__do(&t, "open " LIB "libmimalloc.so.2.0");
+	files = open_files();
+	getrlimit(RLIMIT_NOFILE, &old);
+	fd = dup(0);
+	close(fd);
+	limit = (struct rlimit){.rlim_cur = (rlim_t)fd + 1, .rlim_max = old.rlim_max};
+	setrlimit(RLIMIT_NOFILE, &limit);
+	usleep(600000);
+	assert_int_equal(heap__tend(h), 0);
+	setrlimit(RLIMIT_NOFILE, &old);
+	assert_int_equal(open_files(), files);
+	usleep(600000);
+	assert_int_equal(heap__tend(h), 0);
+	assert_int_equal(open_files(), files);
 	target__do(&t, "malloc");
 	assert_exact(h, &t);
 }
@@ -438,6 +684,51 @@ static void test_stripped(void **state)
 	refused(t.pid, -ENOENT);
 }
 
+/* The same program, but run later, by a process that we were asked to watch. */
+static void test_exec_stripped(void **state)
+{
+	const char *build = getenv("BUILD") ? getenv("BUILD") : "build";
+	struct heap_opts opts = {.n_pids = 1, .max_blocks = 1000};
+	char command[512], said[4096];
+	int err = dup(2), to[2];
+	FILE *file = tmpfile();
+
+	(void)state;
+	snprintf(command, sizeof(command),
+		 "strip -o %s/tests/targets/alloc_kinds-stripped "
+		 "%s/tests/targets/alloc_kinds-static",
+		 build, build);
+	assert_int_equal(system(command), 0);
+	snprintf(command, sizeof(command), "read line; exec %s/tests/targets/alloc_kinds-stripped",
+		 build);
+	assert_int_equal(pipe(to), 0);
+	t.pid = opts.pids[0] = fork();
+	if (!t.pid) {
+		dup2(to[0], 0);
+		dup2(open("/dev/null", O_WRONLY), 1);
+		execl("/bin/sh", "sh", "-c", command, NULL);
+		_exit(127);
+	}
+	usleep(300000);
+	assert_int_equal(heap__open(&h, &opts), 0);
+	dup2(fileno(file), 2);
+	assert_int_equal(write(to[1], "go\n", 3), 3);
+	for (int i = 0; i < 30; i++) {
+		usleep(100000);
+		heap__tend(h);
+	}
+	dup2(err, 2);
+	close(err);
+	close(to[0]);
+	close(to[1]);
+	rewind(file);
+	said[fread(said, 1, sizeof(said) - 1, file)] = 0;
+	fclose(file);
+	printf("# %s", said);
+	assert_non_null(strstr(said, "is statically linked and stripped"));
+	assert_null(strstr(strstr(said, "hopscope") + 1, "hopscope")); /* once */
+}
+
 /* What the process has mapped is what counts, not what has its path now. */
 static void test_deleted(void **state)
 {
@@ -537,9 +828,16 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(test_before, stop),
 		cmocka_unit_test_teardown(test_ages, stop),
 		cmocka_unit_test_teardown(test_fork, stop),
+		cmocka_unit_test_teardown(test_forks_lost, stop),
+		cmocka_unit_test_teardown(test_processes_full, stop),
+		cmocka_unit_test_teardown(test_generations, stop),
+		cmocka_unit_test_teardown(test_orphan, stop),
+		cmocka_unit_test_teardown(test_sites_full, stop),
 		cmocka_unit_test_teardown(test_exec, stop),
 		cmocka_unit_test_teardown(test_exit, stop),
 		cmocka_unit_test_teardown(test_dlopen, stop),
+		cmocka_unit_test_teardown(test_rewritten, stop),
+		cmocka_unit_test_teardown(test_half_attached, stop),
 		cmocka_unit_test_teardown(test_million, stop),
 		cmocka_unit_test_teardown(test_full, stop),
 		cmocka_unit_test_teardown(test_stacks_full, stop),
@@ -553,6 +851,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(test_kernel_thread, stop),
 		cmocka_unit_test_teardown(test_go, stop),
 		cmocka_unit_test_teardown(test_stripped, stop),
+		cmocka_unit_test_teardown(test_exec_stripped, stop),
 		cmocka_unit_test_teardown(test_binary, stop),
 		cmocka_unit_test_teardown(test_deleted, stop),
 		cmocka_unit_test_teardown(test_limited, stop),

@@ -82,3 +82,10 @@ bats_require_minimum_version 1.5.0
 	[[ $stderr == *"Broken pipe"* ]]
 	[[ $stderr == *"rc 1"* ]]
 }
+
+@test "words of others that are repeated in a message do not steer the terminal" {
+	run --separate-stderr "$HOPSCOPE" $'x\e[2Jy\x07\xc2\x9b2J'
+	[ "$status" = 2 ]
+	[[ $stderr == *"unknown command 'x?[2Jy??"* ]]
+	! grep -q $'[\e\x07]' <<<"$stderr"
+}

@@ -148,3 +148,64 @@ golden() {
 	[ "$status" = 1 ]
 	[[ $stderr == *'cannot write'* ]]
 }
+
+@test "a link is not followed, and an old file stays until there is something to write" {
+	echo precious >"$tmp/file"
+	ln -s file "$tmp/link"
+	run --separate-stderr "$HOPSCOPE" heap --from "$record" --flame "$tmp/link"
+	[ "$status" = 1 ]
+	[[ $stderr == *"cannot write $tmp/link: it is a symbolic link to a file"* ]]
+	# the second output cannot be opened: nothing was written to the first
+	run --separate-stderr "$HOPSCOPE" heap --from "$record" --folded "$tmp/file" --pprof /nonexistent/p
+	[ "$status" = 1 ]
+	[ "$(cat "$tmp/file")" = precious ]
+	"$HOPSCOPE" heap --from "$record" --folded "$tmp/file" >/dev/null
+	golden heap_folded.txt <"$tmp/file"
+	# what is no file may be reached by a link
+	"$HOPSCOPE" heap --from "$record" --folded /dev/stdout | golden heap_folded.txt
+	"$HOPSCOPE" heap --from "$record" --folded >(cat >"$tmp/piped") >/dev/null
+	for ((i = 0; i < 100; i++)); do
+		cmp -s "$tmp/file" "$tmp/piped" && break
+		sleep 0.05
+	done
+	cmp "$tmp/file" "$tmp/piped"
+}
+
+@test "two outputs are not one file" {
+	touch "$tmp/a"
+	ln "$tmp/a" "$tmp/b"
+	run --separate-stderr "$HOPSCOPE" heap --from "$record" --folded "$tmp/a" --record "$tmp/b"
+	[ "$status" = 1 ]
+	[[ $stderr == *"$tmp/a and $tmp/b are the same file"* ]]
+	run --separate-stderr bash -c '"$0" heap --from "$1" --folded "$2" >"$2"' "$HOPSCOPE" "$record" \
+		"$tmp/a"
+	[ "$status" = 1 ]
+	[[ $stderr == *"$tmp/a is what standard output goes to"* ]]
+	"$HOPSCOPE" heap --from "$record" --folded /dev/null --pprof /dev/null >/dev/null
+	run --separate-stderr "$HOPSCOPE" heap --from "$record" --folded - --pprof /dev/stdout
+	[ "$status" = 2 ]
+	[[ $stderr == *'only one of the outputs'* ]]
+}
+
+@test "what was lost is said where no table is printed" {
+	tail -n 1 "$record" | jq -c '.counters.blocks_lost = 12 | .counters.allocs = 99 |
+		.overhead.stopped = "stopped after 3 s" | .notes = ["a note"]' >"$tmp/lossy"
+	for output in folded flame pprof; do
+		run --separate-stderr "$HOPSCOPE" heap --from "$tmp/lossy" --$output -
+		[ "$status" = 0 ]
+		grep -qx 'hopscope: warning: 12 blocks not followed: the table was full' <<<"$stderr"
+		grep -qx 'hopscope: warning: stopped after 3 s' <<<"$stderr"
+		grep -qx 'hopscope: warning: a note' <<<"$stderr"
+		[[ $stderr != *99* ]]
+	done
+	run --separate-stderr "$HOPSCOPE" heap --from "$tmp/lossy" --json
+	[ -z "$stderr" ]
+}
+
+@test "an output that fails stops no other" {
+	run --separate-stderr "$HOPSCOPE" heap --from "$record" --folded /dev/full --record "$tmp/r"
+	[ "$status" = 1 ]
+	[[ $stderr == *'cannot write /dev/full'* ]]
+	[ -n "$output" ]
+	tail -n 1 "$record" | cmp - "$tmp/r"
+}

@@ -219,6 +219,20 @@ static void end_child(pid_t pid)
 	waitpid(pid, NULL, 0);
 }
 
+/* One at a time; each writes to what is its parent's. */
+static void forks(size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			touch_again();
+			_exit(0);
+		}
+		waitpid(pid, NULL, 0);
+	}
+}
+
 static void tell(void)
 {
 	TELL(map_touch);
@@ -282,6 +296,8 @@ int main(int argc, char **argv)
 			move();
 		else if (!strcmp(word, "fork"))
 			pid = child();
+		else if (!strcmp(word, "forks"))
+			forks(n);
 		else if (!strcmp(word, "endchild"))
 			end_child(pid);
 		else if (!strcmp(word, "exec"))

@@ -131,6 +131,14 @@ static void growth_since_the_base(void **state)
 	heap_reading__free(&now);
 }
 
+static bool has_note(const struct heap_profile *p, const char *note)
+{
+	for (size_t i = 0; i < p->n_notes; i++)
+		if (!strcmp(p->notes[i], note))
+			return true;
+	return false;
+}
+
 /* Another run of the program: other pid, other addresses, other lines. */
 static void diff_by_function(void **state)
 {
@@ -164,6 +172,46 @@ static void diff_by_function(void **state)
 	assert_int_equal(heap_profile__diff(&d, &pa, &pb), -EINVAL);
 	heap_profile__free(&pa);
 	heap_profile__free(&pb);
+}
+
+/* What the first of two watches lost, and what it was, is said; of one watch it is b's anyway. */
+static void diff_says_what_the_first_lost(void **state)
+{
+	(void)state;
+	for (int watches = 1; watches <= 2; watches++) {
+		struct fixture fa = {}, fb = {};
+		struct heap_reading a = {}, b = {};
+		struct heap_profile pa, pb, d;
+
+		fixture__add(&fa, &a, 7, "leak<main", 100, 1);
+		fixture__add(&fb, &b, 7, "leak<main", 150, 3);
+		a.counters.blocks_lost = 3;
+		a.counters.allocs = 99;
+		fixture__profile(&fa, &a, &pa);
+		fixture__profile(&fb, &b, &pb);
+		pa.label = HEAP_SAMPLED;
+		pa.sample_bytes = 65536;
+		snprintf(pa.stopped, sizeof(pa.stopped), "stopped after 3 s");
+		pb.started_unix += 60 * (watches - 1);
+		assert_int_equal(heap_profile__diff(&d, &pa, &pb), 0);
+		assert_int_equal(d.label, HEAP_SAMPLED);
+		assert_true(d.sample_bytes == 65536);
+		assert_int_equal(d.n_notes, watches == 2 ? 3 : 0);
+		if (watches == 2) {
+			assert_true(has_note(&d, "first profile: stopped after 3 s"));
+			assert_true(has_note(&d, "first profile: 3 blocks not followed: the table "
+						 "was full"));
+			assert_true(has_note(&d, "two watches: what was taken before each attach "
+						 "is in neither"));
+		}
+		heap_profile__free(&d);
+		pa.unread = true;
+		assert_int_equal(heap_profile__diff(&d, &pa, &pb), 0);
+		assert_true(d.unread && has_note(&d, "first profile: what was held is not known"));
+		heap_profile__free(&d);
+		heap_profile__free(&pa);
+		heap_profile__free(&pb);
+	}
 }
 
 static void interesting_frames(void **state)
@@ -252,6 +300,62 @@ static void json_round_trip(void **state)
 	heap_profile__free(&p);
 	free(one);
 	free(two);
+}
+
+static void notes_beyond_the_room_are_counted(void **state)
+{
+	struct fixture f = {};
+	struct heap_reading r = {};
+	struct heap_profile p, back;
+	char *text, err[200];
+
+	(void)state;
+	fixture__add(&f, &r, 7, "f<main", 100, 1);
+	fixture__profile(&f, &r, &p);
+	for (int i = 0; i < HEAP_MAX_NOTES + 2; i++)
+		heap_profile__note(&p, "note %d", i);
+	heap_profile__note(&p, "note 0"); /* is there */
+	assert_int_equal(p.notes_lost, 2);
+	PRINTED(text, heap_table__print(out, &p, &(struct heap_table_opts){}));
+	assert_non_null(strstr(text, "note: note 15\nnote: 2 more notes left out\n"));
+	free(text);
+	text = json_of(&p);
+	assert_non_null(strstr(text, "\"notes_lost\":2,"));
+	assert_int_equal(read_back(text, 0, &back, err), 0);
+	assert_int_equal(back.n_notes, HEAP_MAX_NOTES);
+	assert_int_equal(back.notes_lost, 2);
+	heap_profile__free(&back);
+	heap_profile__free(&p);
+	free(text);
+}
+
+/* Nothing was read: no figure is shown as a measured 0. */
+static void unread_is_not_zero(void **state)
+{
+	struct fixture f = {};
+	struct heap_reading r = {.resident_bytes = NAN, .unattributed_bytes = NAN, .probe_ns = NAN};
+	struct heap_profile p, back;
+	char *text, err[200];
+
+	(void)state;
+	fixture__profile(&f, &r, &p);
+	p.unread = true;
+	p.probe_hits = NAN;
+	PRINTED(text, heap_table__print(out, &p, &(struct heap_table_opts){}));
+	assert_non_null(strstr(text, "(what was held is not known)"));
+	assert_non_null(strstr(text, "attributed    not known\n"));
+	assert_non_null(strstr(text, "probes        hits not known"));
+	assert_null(strstr(text, "0 B"));
+	assert_null(strstr(text, "resident  "));
+	free(text);
+	text = json_of(&p);
+	assert_non_null(strstr(text, "\"totals\":{\"bytes\":null,\"blocks\":null,"));
+	assert_non_null(strstr(text, "\"hits\":null"));
+	assert_int_equal(read_back(text, 0, &back, err), 0);
+	assert_true(back.unread && isnan(back.probe_hits));
+	heap_profile__free(&back);
+	heap_profile__free(&p);
+	free(text);
 }
 
 static void json_lines(void **state)
@@ -385,11 +489,19 @@ static void tables(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(largest_first),	cmocka_unit_test(same_names_are_one_site),
-		cmocka_unit_test(processes_stay_apart), cmocka_unit_test(growth_since_the_base),
-		cmocka_unit_test(diff_by_function),	cmocka_unit_test(interesting_frames),
-		cmocka_unit_test(json_round_trip),	cmocka_unit_test(json_lines),
-		cmocka_unit_test(json_is_not_trusted),	cmocka_unit_test(tables),
+		cmocka_unit_test(largest_first),
+		cmocka_unit_test(same_names_are_one_site),
+		cmocka_unit_test(processes_stay_apart),
+		cmocka_unit_test(growth_since_the_base),
+		cmocka_unit_test(diff_by_function),
+		cmocka_unit_test(interesting_frames),
+		cmocka_unit_test(json_round_trip),
+		cmocka_unit_test(json_lines),
+		cmocka_unit_test(diff_says_what_the_first_lost),
+		cmocka_unit_test(notes_beyond_the_room_are_counted),
+		cmocka_unit_test(unread_is_not_zero),
+		cmocka_unit_test(json_is_not_trusted),
+		cmocka_unit_test(tables),
 	};
 
 	return cmocka_run_group_tests_name("heap model", tests, NULL, NULL);

@@ -85,16 +85,31 @@ static void a_run_is_as_good_as_its_targets(void **state)
 	json_decref(s);
 }
 
+static json_t *growth_of(json_t *s, size_t i)
+{
+	json_t *phases = json_object_get(s, "phases");
+	json_t *memory = json_array_get(phases, json_array_size(phases) - 1);
+
+	return json_array_get(json_object_get(memory, "growth"), i);
+}
+
 static void growth_is_shown_with_what_could_have_been_seen(void **state)
 {
 	json_t *s = fixture__session();
 
 	(void)state;
 	render(s);
-	says("growing: svc-1, of 2 containers.");
+	says("growing: svc-1; no growth in 0 of 2 containers, 1 undecided.");
 	says("| svc-1 | 1.00 MiB | 2.00 MiB | ▁▅█ | 34.3 MiB/h (33.4 MiB/h to 35.3 MiB/h) | "
 	     "96.7 KiB/h | GROWING | it grows |");
 	says("| n1 | NO DATA | NO DATA |");
+	json_object_set_new(growth_of(s, 0), "verdict", json_string("INCONCLUSIVE"));
+	render(s);
+	says("growth was not decided in any of 2 containers.");
+	silent_about("no growth");
+	json_object_set_new(growth_of(s, 0), "verdict", json_string("STABLE"));
+	render(s);
+	says("no growth was found in 1 of 2 containers, 1 undecided; the smallest");
 	json_decref(s);
 }
 

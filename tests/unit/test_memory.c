@@ -348,6 +348,21 @@ static void test_sparkline(void **state)
 	memory_container__free(&c);
 }
 
+/* What went from the list, or never was in it, is still a finding. */
+static void test_findings(void **state)
+{
+	struct memory_container c = {.findings = FINDING_GROWING};
+	struct memory_snapshot s = {.containers = &c, .n = 1};
+
+	(void)state;
+	assert_int_equal(memory_snapshot__findings(&s), FINDING_GROWING);
+	s.forgotten_findings = FINDING_NEAR_LIMIT;
+	assert_int_equal(memory_snapshot__findings(&s), FINDING_GROWING | FINDING_NEAR_LIMIT);
+	s.n = 0;
+	s.kills_elsewhere = 1;
+	assert_int_equal(memory_snapshot__findings(&s), FINDING_NEAR_LIMIT | FINDING_OOM_KILL);
+}
+
 static void test_json(void **state)
 {
 	struct memory_snapshot s = snapshot();
@@ -391,6 +406,7 @@ int main(void)
 		cmocka_unit_test(test_table_fits),
 		cmocka_unit_test(test_sparkline),
 		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_findings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -194,6 +194,24 @@ static void test_v1(void **state)
 	assert_true(r.limit == MEMORY_NO_LIMIT && r.file == MEMORY_NOT_KNOWN);
 }
 
+/* A file that does not fit is cut at a line's end: half a number is no number. */
+static void test_cut(void **state)
+{
+	char *text = malloc(40000), *end = text;
+	struct memory_reading r;
+
+	(void)state;
+	assert_non_null(text);
+	while (end - text < 16370)
+		end += sprintf(end, "x 1\n");
+	sprintf(end, "anon 123456789012345678\n");
+	make_v2("/cut", "4096\n", "max\n", "1\n");
+	put("/cut", "memory.stat", text);
+	assert_int_equal(memory__read_cgroup(at("/cut"), &r), 0);
+	assert_true(r.anon == MEMORY_NOT_KNOWN);
+	free(text);
+}
+
 static void test_bad_files(void **state)
 {
 	static const char *const texts[] = {
@@ -379,6 +397,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_v2_old, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_v1, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_files, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_is_shown, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_filters, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_comes_goes_and_restarts, setup, teardown),

@@ -66,6 +66,9 @@ static void samples(void **state)
 	fixture__profile(&f, &r, &p);
 	p.sites[0].grown_bytes = -3;
 	heap_profile__note(&p, "a note");
+	snprintf(p.stopped, sizeof(p.stopped), "the budget is spent");
+	p.counters.stacks_lost = 4;
+	p.counters.allocs = 5;
 	out = unpacked(&p, true);
 	assert_string_equal(out->string_table[0], "");
 	assert_int_equal(out->n_sample_type, 6);
@@ -96,6 +99,10 @@ static void samples(void **state)
 	assert_int_equal(out->time_nanos, 1700000000ll * 1000000000);
 	assert_int_equal(out->duration_nanos, 10000000000);
 	assert_string_equal(out->string_table[out->comment[1]], "a note");
+	assert_string_equal(out->string_table[out->comment[2]], "the budget is spent");
+	assert_string_equal(out->string_table[out->comment[3]],
+			    "4 stacks not kept: the table was full");
+	assert_int_equal(out->n_comment, 4);
 	pprof__profile__free_unpacked(out, NULL);
 	heap_profile__free(&p);
 	out = unpacked(&p, false);

@@ -245,7 +245,7 @@ static void test_memory(void **state)
 	assert_true(s->targets[0].limit == 10e6);
 	scenario__free(s);
 	refuses("memory:\n  seconds: 1\n", 2, "out of range");
-	refuses("memory:\n  interval: 3\n", 2, "ten readings are wanted");
+	refuses("memory:\n  interval: 3\n", 2, "20 readings are wanted");
 	refuses("memory:\n  containers: [svc-1, svc-6]\n", 2, "'svc-6' is not started");
 	refuses("memory:\n  containers: [n4]\n", 2, "'n4' is not started");
 	refuses("paths: [direct]\nmemory:\n  containers: [fwd-1]\n", 3, "'fwd-1' is not started");

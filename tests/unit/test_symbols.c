@@ -840,6 +840,12 @@ static void run_time_code(void **state)
 	snprintf(path, sizeof(path), "/tmp/perf-%d.map", t.pid);
 	map = fopen(path, "w");
 	assert_non_null(map);
+	/* one that is too large is not one that is not there */
+	assert_int_equal(ftruncate(fileno(map), 1 << 30), 0);
+	assert_int_equal(symbols__refresh(s), 0);
+	is_unknown(s, jit + 4, "");
+	notes_have(s, "its /tmp/perf-PID.map cannot be read: File too large");
+	assert_int_equal(ftruncate(fileno(map), 0), 0);
 	fprintf(map, "%lx 10 old\n%lx 20 LazyCompile:~f /x y.js:1\nrubbish\n%lx 8 new\n%lx 10 cut",
 		jit, jit + 16, jit, jit + 512);
 	fclose(map);

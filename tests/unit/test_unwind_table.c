@@ -25,8 +25,8 @@
 #include <unistd.h>
 
 #include "sym/cfi.h"
-#include "sym/mapped_file.h"
 #include "sym/table.h"
+#include "sym/vdso.h"
 
 static uint64_t seed = 1;
 
@@ -296,7 +296,7 @@ static void test_as_libdw(void **state)
 static void test_vdso(void **state)
 {
 	struct unwind_table t;
-	int fd = mapped_file__open_vdso();
+	int fd = vdso__open();
 
 	(void)state;
 	if (fd == -ENOENT)
