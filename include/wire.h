@@ -15,6 +15,10 @@ enum wire_proto {
 	PROTO_NEW = 0,	 /* not yet recognised */
 	PROTO_OTHER = 1, /* nothing we know: passed over */
 	PROTO_NATS = 2,
+	PROTO_HTTP = 3,	 /* HTTP/1 */
+	PROTO_REDIS = 4, /* RESP2, RESP3 */
+	PROTO_HTTP2 = 5, /* recognised by its preface and counted; its frames are not read */
+	PROTO_TLS = 6,	 /* opaque: bytes are counted; see bpf/tls.bpf.c for their plaintext */
 	PROTO_MAX
 };
 
@@ -32,6 +36,7 @@ enum wire_role {
 	ROLE_RELAY_OUT = 8,	     /* PUB out: its connected side */
 	ROLE_RELAY_SERVICE = 9,	     /* MSG in: its connected side, asked by the broker */
 	ROLE_RELAY_SERVICE_OUT = 10, /* MSG out: its accepted side, asking the responder */
+	ROLE_SERVER = 11,	     /* HTTP, Redis: request in. Request out is ROLE_CLIENT */
 	ROLE_MAX
 };
 
@@ -42,7 +47,30 @@ enum wire_status {
 	STATUS_ERROR = 3,	  /* another status header of 400 and above */
 	STATUS_UNANSWERED = 4,	  /* timeout or connection closed: counted, no latency */
 	STATUS_PROTO_ERR = 5,	  /* -ERR: counted per connection view, no latency */
+	/* HTTP's classes; all but the last two are successes. */
+	STATUS_1XX = 6, /* 101 only: other interim responses end nothing */
+	STATUS_2XX = 7,
+	STATUS_3XX = 8,
+	STATUS_4XX = 9,
+	STATUS_5XX = 10,
+	STATUS_BLOCKING = 11, /* Redis: commands that wait for others. Not the server's latency */
 	STATUS_MAX
+};
+
+/*
+ * What a series' histogram holds: of the exchange all of it, or a part. A part has the key of its
+ * exchanges otherwise, so that count and share can be told.
+ */
+enum wire_part {
+	PART_WHOLE = 0,	     /* request's first byte to the answer's last */
+	PART_FIRST_BYTE = 1, /* to the answer's first byte */
+	/* Of ROLE_SERVER exchanges, by the tasks that handled them (bpf/cause.bpf.h): */
+	PART_QUEUE = 2, /* the request waited in the socket's queue */
+	PART_SELF = 3,	/* whole, without the time in which any child was under way */
+	PART_HTTP = 4,	/* at least one child of this protocol was under way */
+	PART_REDIS = 5,
+	PART_NATS = 6,
+	PART_MAX
 };
 
 /* Why something is in one_way, unanswered, dropped, orphans or bytes_unparsed. */
@@ -125,7 +153,7 @@ struct series_key {
 	__u8 proto;
 	__u8 role;
 	__u8 status;
-	__u8 pad;
+	__u8 part; /* enum wire_part */
 };
 
 _Static_assert(sizeof(struct series_key) == 16, "hash key without padding");

@@ -19,7 +19,7 @@ void snapshot__free(struct snapshot *s)
 static bool key_equal(const struct series_key *a, const struct series_key *b)
 {
 	return a->cgroup == b->cgroup && a->route == b->route && a->proto == b->proto &&
-	       a->role == b->role && a->status == b->status;
+	       a->role == b->role && a->status == b->status && a->part == b->part;
 }
 
 /* The series is mostly where it was: look there first. */
@@ -219,6 +219,10 @@ const char *wire_proto__name(unsigned int proto)
 	case PROTO_NEW: return "new";
 	case PROTO_OTHER: return "other";
 	case PROTO_NATS: return "nats";
+	case PROTO_HTTP: return "http";
+	case PROTO_REDIS: return "redis";
+	case PROTO_HTTP2: return "http2";
+	case PROTO_TLS: return "tls";
 	case PROTO_MAX: break;
 	}
 	return "?";
@@ -237,6 +241,7 @@ const char *wire_role__name(unsigned int role)
 	case ROLE_RELAY_OUT: return "relay_out";
 	case ROLE_RELAY_SERVICE: return "relay_service";
 	case ROLE_RELAY_SERVICE_OUT: return "relay_service_out";
+	case ROLE_SERVER: return "server";
 	case ROLE_NONE:
 	case ROLE_MAX: break;
 	}
@@ -251,8 +256,29 @@ const char *wire_status__name(unsigned int status)
 	case STATUS_ERROR: return "error";
 	case STATUS_UNANSWERED: return "unanswered";
 	case STATUS_PROTO_ERR: return "proto_err";
+	case STATUS_1XX: return "1xx";
+	case STATUS_2XX: return "2xx";
+	case STATUS_3XX: return "3xx";
+	case STATUS_4XX: return "4xx";
+	case STATUS_5XX: return "5xx";
+	case STATUS_BLOCKING: return "blocking";
 	case STATUS_NONE:
 	case STATUS_MAX: break;
+	}
+	return "?";
+}
+
+const char *wire_part__name(unsigned int part)
+{
+	switch ((enum wire_part)part) {
+	case PART_WHOLE: return "whole";
+	case PART_FIRST_BYTE: return "first_byte";
+	case PART_QUEUE: return "queue";
+	case PART_SELF: return "self";
+	case PART_HTTP: return "http";
+	case PART_REDIS: return "redis";
+	case PART_NATS: return "nats";
+	case PART_MAX: break;
 	}
 	return "?";
 }

@@ -79,6 +79,7 @@ const struct snapshot_series **snapshot__sorted(const struct snapshot *s, enum s
 const char *wire_proto__name(unsigned int proto);
 const char *wire_role__name(unsigned int role);
 const char *wire_status__name(unsigned int status);
+const char *wire_part__name(unsigned int part);
 const char *wire_reason__name(unsigned int reason);
 /*
  * The term of an identity that a reason explains: "one_way", "unanswered", "dropped", "orphans",
