@@ -7,162 +7,154 @@
 #include <time.h>
 
 #include "out/json.h"
+#include "out/json_text.h"
 
-#define REAL_DIGITS 15 /* as in out/json.c */
-#define DUMP_FLAGS  (JSON_REAL_PRECISION(REAL_DIGITS))
-
-/* Takes `value` over, also on failure; *o becomes NULL when memory ran out. */
 /* MEMORY_NOT_KNOWN and MEMORY_NO_LIMIT are null. */
-static json_t *figure(uint64_t v)
+static void figure(struct json_text *j, const char *key, uint64_t v)
 {
-	return v > INT64_MAX ? json_null() : json_integer((json_int_t)v);
+	if (v > INT64_MAX)
+		json_text__null(j, key);
+	else
+		json_text__integer(j, key, (int64_t)v);
 }
 
-static json_t *name_or_null(const char *s)
+static void name_or_null(struct json_text *j, const char *key, const char *s)
 {
-	return *s ? session__text(s) : json_null();
+	json_text__text(j, key, *s ? s : NULL);
 }
 
-static void put_reading(json_t **o, const struct memory_reading *r)
+static void put_reading(struct json_text *j, const struct memory_reading *r)
 {
-	session__put(o, "current", figure(r->current));
-	session__put(o, "working_set", figure(r->working_set));
-	session__put(o, "anon", figure(r->anon));
-	session__put(o, "file", figure(r->file));
-	session__put(o, "inactive_file", figure(r->inactive_file));
-	session__put(o, "shmem", figure(r->shmem));
-	session__put(o, "kernel", figure(r->kernel));
-	session__put(o, "slab", figure(r->slab));
-	session__put(o, "sock", figure(r->sock));
-	session__put(o, "swap", figure(r->swap));
-	session__put(o, "limit", figure(r->limit));
-	session__put(o, "high", figure(r->high));
-	session__put(o, "limit_share", session__number(memory_reading__share(r)));
-	session__put(o, "peak", figure(r->peak));
-	session__put(o, "refaults", figure(r->refaults));
-	session__put(o, "processes", figure(r->processes));
+	figure(j, "current", r->current);
+	figure(j, "working_set", r->working_set);
+	figure(j, "anon", r->anon);
+	figure(j, "file", r->file);
+	figure(j, "inactive_file", r->inactive_file);
+	figure(j, "shmem", r->shmem);
+	figure(j, "kernel", r->kernel);
+	figure(j, "slab", r->slab);
+	figure(j, "sock", r->sock);
+	figure(j, "swap", r->swap);
+	figure(j, "limit", r->limit);
+	figure(j, "high", r->high);
+	json_text__number(j, "limit_share", memory_reading__share(r));
+	figure(j, "peak", r->peak);
+	figure(j, "refaults", r->refaults);
+	figure(j, "processes", r->processes);
 }
 
-static json_t *events(const struct memory_reading *r)
+static void put_events(struct json_text *j, const struct memory_reading *r)
 {
-	json_t *o = json_object();
-
-	session__put(&o, "high", figure(r->events_high));
-	session__put(&o, "max", figure(r->events_max));
-	session__put(&o, "oom", figure(r->events_oom));
-	session__put(&o, "oom_kill", figure(r->events_oom_kill));
-	return o;
+	json_text__open(j, "events", '{');
+	figure(j, "high", r->events_high);
+	figure(j, "max", r->events_max);
+	figure(j, "oom", r->events_oom);
+	figure(j, "oom_kill", r->events_oom_kill);
+	json_text__close(j, '}');
 }
 
-static json_t *pressure(const struct memory_reading *r)
+static void put_pressure(struct json_text *j, const struct memory_reading *r)
 {
-	json_t *o;
-
-	if (isnan(r->pressure_some) && isnan(r->pressure_full))
-		return json_null();
-	o = json_object();
-	session__put(&o, "some", session__number(r->pressure_some));
-	session__put(&o, "full", session__number(r->pressure_full));
-	return o;
-}
-
-static json_t *growth(const struct growth *g)
-{
-	json_t *o = json_object();
-
-	session__put(&o, "verdict", session__text(growth_verdict__name(g->verdict)));
-	session__put(&o, "slope_bytes_per_s", session__number(g->slope));
-	session__put(&o, "ci_low", session__number(g->ci_low));
-	session__put(&o, "ci_high", session__number(g->ci_high));
-	session__put(&o, "min_detectable", session__number(g->min_detectable));
-	session__put(&o, "time_to_limit_s", session__number(g->time_to_limit_s));
-	session__put(&o, "samples", json_integer((json_int_t)g->n));
-	session__put(&o, "duration_s", session__number(g->duration_s));
-	session__put(&o, "judged_s", session__number(g->judged_s));
-	session__put(&o, "reason", session__text(g->reason));
-	return o;
-}
-
-static json_t *kill_record(const struct oom_kill *k)
-{
-	json_t *o = json_object(), *before = json_object();
-
-	session__put(&o, "time_ns", figure(k->time_ns));
-	session__put(&o, "pid", k->pid ? json_integer(k->pid) : json_null());
-	session__put(&o, "comm", name_or_null(k->comm));
-	session__put(&o, "anon_rss", figure(k->anon_rss));
-	session__put(&o, "file_rss", figure(k->file_rss));
-	session__put(&o, "shmem_rss", figure(k->shmem_rss));
-	session__put(&o, "usage", figure(k->usage));
-	if (k->before.time_ns) {
-		session__put(&before, "time_ns", figure(k->before.time_ns));
-		put_reading(&before, &k->before);
-		session__put(&before, "events", events(&k->before));
-		session__put(&before, "pressure", pressure(&k->before));
-		session__put(&before, "growth", growth(&k->growth));
-		session__put(&o, "before", before);
-	} else {
-		json_decref(before);
-		session__put(&o, "before", json_null());
+	if (isnan(r->pressure_some) && isnan(r->pressure_full)) {
+		json_text__null(j, "pressure");
+		return;
 	}
-	return o;
+	json_text__open(j, "pressure", '{');
+	json_text__number(j, "some", r->pressure_some);
+	json_text__number(j, "full", r->pressure_full);
+	json_text__close(j, '}');
 }
 
-static json_t *kills(const struct memory_container *c)
+static void put_growth(struct json_text *j, const struct growth *g)
 {
-	json_t *a = json_array();
-
-	for (size_t i = 0; i < c->n_kills_kept; i++)
-		session__append(&a, kill_record(&c->kills[i]));
-	return a;
+	json_text__open(j, "growth", '{');
+	json_text__text(j, "verdict", growth_verdict__name(g->verdict));
+	json_text__number(j, "slope_bytes_per_s", g->slope);
+	json_text__number(j, "ci_low", g->ci_low);
+	json_text__number(j, "ci_high", g->ci_high);
+	json_text__number(j, "min_detectable", g->min_detectable);
+	json_text__number(j, "time_to_limit_s", g->time_to_limit_s);
+	json_text__integer(j, "samples", g->n);
+	json_text__number(j, "duration_s", g->duration_s);
+	json_text__number(j, "judged_s", g->judged_s);
+	json_text__text(j, "reason", g->reason);
+	json_text__close(j, '}');
 }
 
-static json_t *findings(const struct memory_container *c)
+/* The last accounting before a kill. */
+static void put_before(struct json_text *j, const struct oom_kill *k)
 {
-	json_t *a = json_array();
+	if (!k->before.time_ns) {
+		json_text__null(j, "before");
+		return;
+	}
+	json_text__open(j, "before", '{');
+	figure(j, "time_ns", k->before.time_ns);
+	put_reading(j, &k->before);
+	put_events(j, &k->before);
+	put_pressure(j, &k->before);
+	put_growth(j, &k->growth);
+	json_text__close(j, '}');
+}
 
+static void put_kill(struct json_text *j, const struct oom_kill *k)
+{
+	json_text__open(j, NULL, '{');
+	figure(j, "time_ns", k->time_ns);
+	if (k->pid)
+		json_text__integer(j, "pid", k->pid);
+	else
+		json_text__null(j, "pid");
+	name_or_null(j, "comm", k->comm);
+	figure(j, "anon_rss", k->anon_rss);
+	figure(j, "file_rss", k->file_rss);
+	figure(j, "shmem_rss", k->shmem_rss);
+	figure(j, "usage", k->usage);
+	put_before(j, k);
+	json_text__close(j, '}');
+}
+
+static void put_container(struct json_text *j, const struct memory_container *c)
+{
+	json_text__open(j, NULL, '{');
+	name_or_null(j, "id", c->name.id);
+	name_or_null(j, "name", c->name.name);
+	name_or_null(j, "pod", c->name.pod);
+	name_or_null(j, "pod_uid", c->name.pod_uid);
+	name_or_null(j, "namespace", c->name.namespace_);
+	name_or_null(j, "runtime", c->name.runtime);
+	figure(j, "cgroup", c->cgroup);
+	json_text__text(j, "path", c->path);
+	put_reading(j, &c->last);
+	put_events(j, &c->last);
+	put_pressure(j, &c->last);
+	json_text__number(j, "worst_limit_share", c->worst_share);
+	put_growth(j, &c->growth);
+	json_text__integer(j, "restarts", c->restarts);
+	json_text__bool(j, "gone", c->gone);
+	json_text__open(j, "findings", '[');
 	for (unsigned int i = 0; i < MEMORY_FINDINGS; i++)
 		if (c->findings & 1u << i)
-			session__append(&a, session__text(memory_finding__name(1u << i)));
-	return a;
+			json_text__text(j, NULL, memory_finding__name(1u << i));
+	json_text__close(j, ']');
+	json_text__integer(j, "kills", (int64_t)c->n_kills);
+	json_text__open(j, "oom_kills", '[');
+	for (size_t i = 0; i < c->n_kills_kept; i++)
+		put_kill(j, &c->kills[i]);
+	json_text__close(j, ']');
+	json_text__close(j, '}');
 }
 
-json_t *mem_json__container(const struct memory_container *c)
+static void put_overhead(struct json_text *j, const struct memory_snapshot *s)
 {
-	json_t *o = json_object();
-
-	session__put(&o, "id", name_or_null(c->name.id));
-	session__put(&o, "name", name_or_null(c->name.name));
-	session__put(&o, "pod", name_or_null(c->name.pod));
-	session__put(&o, "pod_uid", name_or_null(c->name.pod_uid));
-	session__put(&o, "namespace", name_or_null(c->name.namespace_));
-	session__put(&o, "runtime", name_or_null(c->name.runtime));
-	session__put(&o, "cgroup", figure(c->cgroup));
-	session__put(&o, "path", session__text(c->path));
-	put_reading(&o, &c->last);
-	session__put(&o, "events", events(&c->last));
-	session__put(&o, "pressure", pressure(&c->last));
-	session__put(&o, "worst_limit_share", session__number(c->worst_share));
-	session__put(&o, "growth", growth(&c->growth));
-	session__put(&o, "restarts", json_integer(c->restarts));
-	session__put(&o, "gone", json_boolean(c->gone));
-	session__put(&o, "findings", findings(c));
-	session__put(&o, "kills", json_integer((json_int_t)c->n_kills));
-	session__put(&o, "oom_kills", kills(c));
-	return o;
+	json_text__open(j, "overhead", '{');
+	json_text__number(j, "user_cpu_s", s->user_cpu_s);
+	json_text__number(j, "system_cpu_s", s->system_cpu_s);
+	figure(j, "rss_bytes", s->rss_bytes ? s->rss_bytes : MEMORY_NOT_KNOWN);
+	json_text__close(j, '}');
 }
 
-static json_t *overhead(const struct memory_snapshot *s)
-{
-	json_t *o = json_object();
-
-	session__put(&o, "user_cpu_s", session__number(s->user_cpu_s));
-	session__put(&o, "system_cpu_s", session__number(s->system_cpu_s));
-	session__put(&o, "rss_bytes", s->rss_bytes ? figure(s->rss_bytes) : json_null());
-	return o;
-}
-
-static json_t *utc(void)
+static void put_utc(struct json_text *j)
 {
 	char buf[32];
 	time_t now = time(NULL);
@@ -170,46 +162,45 @@ static json_t *utc(void)
 
 	gmtime_r(&now, &tm);
 	strftime(buf, sizeof(buf), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return json_string(buf);
+	json_text__text(j, "time", buf);
 }
 
-json_t *mem_json__snapshot(const struct memory_snapshot *s, bool final)
+static void put_snapshot(struct json_text *j, const struct memory_snapshot *s,
+			 const struct memory_container **sorted, bool final)
 {
-	const struct memory_container **sorted = memory_snapshot__sorted(s, MEMORY_BY_WORKING_SET);
-	json_t *o = json_object(), *list = json_array();
-
-	for (size_t i = 0; sorted && i < s->n; i++)
-		session__append(&list, mem_json__container(sorted[i]));
-	if (!sorted) {
-		json_decref(list);
-		list = NULL;
-	}
-	free(sorted);
-	session__put(&o, "schema", json_integer(SESSION_SCHEMA));
-	session__put(&o, "time_ns", figure(s->time_ns));
-	session__put(&o, "time", utc());
-	session__put(&o, "duration_s", session__number(s->duration_s));
-	session__put(&o, "final", json_boolean(final));
-	session__put(&o, "hierarchy", session__text(s->hierarchy));
-	session__put(&o, "followed", json_boolean(s->followed));
-	session__put(&o, "containers", list);
-	session__put(&o, "events_lost", figure(s->events_lost));
-	session__put(&o, "kills_elsewhere", figure(s->kills_elsewhere));
-	session__put(&o, "forgotten", figure(s->forgotten));
-	session__put(&o, "overhead", overhead(s));
-	return o;
+	json_text__open(j, NULL, '{');
+	json_text__integer(j, "schema", SESSION_SCHEMA);
+	figure(j, "time_ns", s->time_ns);
+	put_utc(j);
+	json_text__number(j, "duration_s", s->duration_s);
+	json_text__bool(j, "final", final);
+	json_text__text(j, "hierarchy", s->hierarchy);
+	json_text__bool(j, "followed", s->followed);
+	json_text__open(j, "containers", '[');
+	for (size_t i = 0; i < s->n; i++)
+		put_container(j, sorted[i]);
+	json_text__close(j, ']');
+	figure(j, "events_lost", s->events_lost);
+	figure(j, "kills_elsewhere", s->kills_elsewhere);
+	figure(j, "forgotten", s->forgotten);
+	put_overhead(j, s);
+	json_text__close(j, '}');
+	text__addn(&j->text, "\n", 1);
 }
 
 int mem_json__print(FILE *out, const struct memory_snapshot *s, bool final)
 {
-	json_t *o = mem_json__snapshot(s, final);
-	int err;
+	const struct memory_container **sorted = memory_snapshot__sorted(s, MEMORY_BY_WORKING_SET);
+	struct json_text j = {0};
+	int err = sorted ? 0 : -ENOMEM;
 
-	if (!o)
-		return -ENOMEM;
-	err = json_dumpf(o, out, DUMP_FLAGS) ? -EIO : 0;
-	json_decref(o);
-	if (fputc('\n', out) == EOF || fflush(out))
-		return -EIO;
+	if (sorted)
+		put_snapshot(&j, s, sorted, final);
+	free(sorted);
+	if (j.text.failed)
+		err = -ENOMEM;
+	if (!err && (fwrite(j.text.data, 1, j.text.len, out) != j.text.len || fflush(out)))
+		err = -EIO;
+	text__free(&j.text);
 	return err;
 }

@@ -6,14 +6,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include <jansson.h>
-
 #include "model/memory.h"
 
-/* One container; a new reference, NULL: out of memory. */
-json_t *mem_json__container(const struct memory_container *c);
-json_t *mem_json__snapshot(const struct memory_snapshot *s, bool final);
-/* Builds it, writes it as one line and flushes. 0, -ENOMEM or -EIO. */
+/* Writes it as one line and flushes. 0, -ENOMEM or -EIO. */
 int mem_json__print(FILE *out, const struct memory_snapshot *s, bool final);
 
 #endif

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 #include "model/memory.h"
 #include "out/mem_json.h"
@@ -363,13 +364,29 @@ static void test_findings(void **state)
 	assert_int_equal(memory_snapshot__findings(&s), FINDING_NEAR_LIMIT | FINDING_OOM_KILL);
 }
 
+static json_t *printed(const struct memory_snapshot *s)
+{
+	char *line = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&line, &len);
+	json_t *o;
+
+	assert_non_null(f);
+	assert_int_equal(mem_json__print(f, s, true), 0);
+	fclose(f);
+	assert_ptr_equal(strchr(line, '\n'), line + len - 1);
+	o = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+	free(line);
+	assert_non_null(o);
+	return o;
+}
+
 static void test_json(void **state)
 {
 	struct memory_snapshot s = snapshot();
-	json_t *o = mem_json__snapshot(&s, true), *c;
+	json_t *o = printed(&s), *c;
 
 	(void)state;
-	assert_non_null(o);
 	assert_int_equal(json_array_size(json_object_get(o, "containers")), 3);
 	c = json_array_get(json_object_get(o, "containers"), 0);
 	assert_string_equal(json_string_value(json_object_get(c, "path")), "/leak");
