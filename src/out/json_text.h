@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * JSON written as text at once, for lines that are long and frequent: json_t values first cost several
- * times as much (docs/measured.md). The caller opens and closes in turn; out of memory shows in
- * text.failed, once, at the end.
+ * JSON written as text at once, for lines that are long and frequent: json_t values first cost
+ * several times as much (docs/measured.md). The caller opens and closes in turn; out of memory
+ * shows in text.failed, once, at the end.
  */
 #ifndef HOPSCOPE_OUT_JSON_TEXT_H
 #define HOPSCOPE_OUT_JSON_TEXT_H
