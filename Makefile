@@ -57,7 +57,7 @@ TARGETS    := $(patsubst %.c,$(O)/%,$(wildcard tests/targets/*.c))
 FUZZERS    := $(patsubst %.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # pkg-config may be absent until `scripts/deps` ran, so it is asked when first needed, and once.
-PKGS = libbpf libelf libdw capstone libprotobuf-c zlib libcyaml jansson libcap libnats \
+PKGS = libbpf libelf libdw capstone libprotobuf-c zlib libcyaml jansson libcap libnats libcurl \
        $(shell pkg-config --exists msgpack 2>/dev/null && echo msgpack || echo msgpack-c)
 once = $(eval $(1) := $(2))$($(1))
 PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell pkg-config --cflags $(PKGS)))

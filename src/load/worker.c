@@ -172,32 +172,41 @@ static json_t *worker__stats(struct worker *w, bool final)
 
 	if (!o)
 		return NULL;
-	pool__stats(&w->pool, o);
+	if (!w->role->no_pool)
+		pool__stats(&w->pool, o);
 	w->role->stats(w, o);
 	return o;
 }
 
-static int worker__configure(struct worker *w, const json_t *config, struct pool_config *c)
+static int worker__configure(struct worker *w, const json_t *config)
 {
 	struct fault *f = &w->fault;
 	const char *role, *name;
-	long long n, connect_ms;
 
 	if (args__string(config, "role", w->role->name, &role, f) ||
-	    args__string(config, "name", w->role->name, &name, f) ||
-	    args__strings(config, "url", &c->urls, &c->n_urls, f) ||
-	    args__strings(config, "probe_url", &c->probe_urls, &c->n_probe_urls, f) ||
-	    args__count(config, "pool", w->role->default_pool, 1, w->role->max_pool, &n, f) ||
-	    args__count(config, "connect_timeout_ms", 5000, 0, 600000, &connect_ms, f))
+	    args__string(config, "name", w->role->name, &name, f))
 		return f->err;
 	if (strcmp(role, w->role->name) != 0)
 		return fault__set(f, -EINVAL, "cannot read the configuration",
 				  "it is for the role \"%s\", this worker is \"%s\"", role,
 				  w->role->name);
+	snprintf(w->name, sizeof(w->name), "%s", name);
+	return 0;
+}
+
+static int worker__configure_pool(struct worker *w, const json_t *config, struct pool_config *c)
+{
+	struct fault *f = &w->fault;
+	long long n, connect_ms;
+
+	if (args__strings(config, "url", &c->urls, &c->n_urls, f) ||
+	    args__strings(config, "probe_url", &c->probe_urls, &c->n_probe_urls, f) ||
+	    args__count(config, "pool", w->role->default_pool, 1, w->role->max_pool, &n, f) ||
+	    args__count(config, "connect_timeout_ms", 5000, 0, 600000, &connect_ms, f))
+		return f->err;
 	if (!c->n_urls)
 		return fault__set(f, -EINVAL, "cannot read the configuration",
 				  "\"urls\" names no server");
-	snprintf(w->name, sizeof(w->name), "%s", name);
 	c->name = w->name;
 	c->n = (size_t)n;
 	c->send_asap = w->role->send_asap;
@@ -205,19 +214,12 @@ static int worker__configure(struct worker *w, const json_t *config, struct pool
 	return 0;
 }
 
-static int worker__start(struct worker *w, const char *line)
+/* A role on NATS: connected before it starts, and ready when every node knows its subscriptions. */
+static int worker__start_pooled(struct worker *w, const json_t *config)
 {
 	struct pool_config c = {0};
-	json_error_t e;
-	json_t *config = line ? json_loads(line, 0, &e) : NULL;
-	int err;
+	int err = worker__configure_pool(w, config, &c);
 
-	if (!json_is_object(config))
-		err = fault__set(&w->fault, -EINVAL, "cannot read the configuration",
-				 line ? "the first line on stdin is not a JSON object"
-				      : "stdin ended before the first line");
-	else
-		err = worker__configure(w, config, &c);
 	if (!err)
 		err = pool__open(&w->pool, &c, &w->fault);
 	if (!err)
@@ -234,6 +236,24 @@ static int worker__start(struct worker *w, const char *line)
 	}
 	free(c.urls);
 	free(c.probe_urls);
+	return err;
+}
+
+static int worker__start(struct worker *w, const char *line)
+{
+	json_error_t e;
+	json_t *config = line ? json_loads(line, 0, &e) : NULL;
+	int err;
+
+	if (!json_is_object(config))
+		err = fault__set(&w->fault, -EINVAL, "cannot read the configuration",
+				 line ? "the first line on stdin is not a JSON object"
+				      : "stdin ended before the first line");
+	else
+		err = worker__configure(w, config);
+	if (!err)
+		err = w->role->no_pool ? w->role->start(w, config)
+				       : worker__start_pooled(w, config);
 	json_decref(config);
 	return err;
 }
@@ -275,7 +295,8 @@ static void worker__stop(struct worker *w)
 {
 	if (w->role->stop)
 		w->role->stop(w);
-	pool__close(&w->pool, WORKER_DRAIN_MS);
+	if (!w->role->no_pool)
+		pool__close(&w->pool, WORKER_DRAIN_MS);
 }
 
 static int worker__serve(struct worker *w, struct input *in)
@@ -343,6 +364,7 @@ int worker__main(const char *role, pid_t parent)
 		goto out;
 	}
 	in.wake = term.wake;
+	w->wake = term.wake;
 
 	if (worker__start(w, input__line(&in)) == 0) {
 		code = worker__serve(w, &in);
@@ -350,7 +372,8 @@ int worker__main(const char *role, pid_t parent)
 		worker__emit(fault__event(&w->fault));
 		worker__stop(w);
 	}
-	pool__free(&w->pool);
+	if (!w->role->no_pool)
+		pool__free(&w->pool);
 	w->role->free(w);
 out:
 	terminator__end(&term);

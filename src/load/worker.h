@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Load workers: the SDK-like NATS workload, a process for each role, started by `hopscope bench` as
- * `hopscope __worker ROLE [PPID]` and driven by one JSON object a line on stdin, answered by one
- * JSON object a line on stdout. stderr is for people. nats.c is used here and nowhere else.
+ * Load workers: the SDK-like NATS workload and the HTTP one, a process for each role, started by
+ * `hopscope bench` as `hopscope __worker ROLE [PPID]` and driven by one JSON object a line on
+ * stdin, answered by one JSON object a line on stdout. stderr is for people. nats.c and libcurl are
+ * used here and nowhere else.
  *
  * LIFE
  *   The first line is the configuration. The worker connects, subscribes, waits until the interest
@@ -19,7 +20,7 @@
  *   other ends of the pipes close-on-exec, or a sibling keeps stdin from ending.
  *   All times are CLOCK_MONOTONIC in ns. Every wait ends by itself.
  *
- * CONFIGURATION, every role
+ * CONFIGURATION, every role but http
  *   {"role":"rpc","name":"svc-1","urls":["nats://127.0.0.1:4222",..],"pool":3,
  *    "probe_urls":[..], "connect_timeout_ms":5000}
  *   pool: connections, used round-robin; one that is down is passed over while another is up.
@@ -63,8 +64,43 @@
  *                -> {"event":"done","received":N,"distinct":N,"duplicates":N,"missing":N,
  *                    "missing_ids":[<=20],"first_ns":N|null,"last_ns":N|null,"foreign":N,
  *                    "malformed":N,"dropped":N,"aborted":bool}
+ *   http       see below: another configuration, and no NATS.
  *   every role stats -> {"event":"stats",..} and quit.
  *   limit_s (optional, no limit without it) ends a run early, "aborted":true.
+ *
+ * THE ROLE "http"
+ *   configuration {"role":"http","name":"client","url":"http://127.0.0.1:8082/path",
+ *                  "connections":64,"ca":"/path"|null}
+ *     The host of the URL is a number: looking up a name would be part of the latency. ca: who
+ *     vouches for a https server (null: whom the system trusts). "ready" needs no server. At most
+ *     `connections` calls are in flight, each on a connection of its own, kept for the next call.
+ *   run {"mode":"open","rate":1000,"calls":N | "mode":"closed","concurrency":1,"calls":N,
+ *        "method":"POST","content":"masker"|"none","payload":0,"seed":0,"timeout_ms":5000,
+ *        "bucket_ms":0,"record":false,"traceparent":false,"limit_s":60}
+ *     open: call i is due at start_ns + i/rate, whatever the answers do; when all connections are
+ *       taken it waits, and its `intended` latency with it. closed: `concurrency` calls at a time.
+ *     timeout_ms counts from the actual start; the connection is closed then. limit_s: no call
+ *       starts after it, those in flight get their time. SIGTERM ends those in flight too.
+ *     content "masker": src/load/http_body.h; a 200 without every identifier of its request, or
+ *       with a mask left in it, is a "bad_body". payload: bytes of filler in the body.
+ *     A request is never sent twice: where a kept connection turns out to be dead, the call fails.
+ *     An answer of more than 4 MiB is given up ("other").
+ *   -> {"event":"done","mode":"..","attempted":N (started),"succeeded":N (2xx, body good),
+ *       "failed":N,"status":{"1xx":0,"2xx":N,"3xx":0,"4xx":0,"5xx":N},"codes":{"200":N,"503":N},
+ *       "errors":{"refused":0,"reset":0,"timeout":0,"closed":0,"tls":0,"bad_body":0,"other":0},
+ *       "duration_s":x,"start_ns":N,"end_ns":N,"behind_schedule":N (started more than 1 ms late),
+ *       "late_ns_max":N|null,"waited":N (late because no connection was free),
+ *       "unsent":N (due before the run was ended, not started),"connections_opened":N (tried),
+ *       "peak_in_flight":N,"cpu_s":x (of this process in the run),"client":HIST,
+ *       "intended":HIST|null,"timeline":[..] with bucket_ms,"first_failures":[{"t_ns":N (when it
+ *       was known),"what":"refused"|"503"},.. <= 20],"calls":[[due_ns,start_ns,end_ns,code],..]
+ *       with "record","aborted":bool}
+ *     status and codes count whole answers, a "bad_body" among them: attempted = sum(codes) +
+ *       sum(errors) - bad_body. In "calls" an error has the code 0. due_ns is start_ns when closed.
+ *     timeline: {"t_ns":N (start of the bucket),"due":N (attempted),"succeeded":N,"failed":N,
+ *       "codes":{..},"errors":{..} (those that occurred),"p50_ns":N|null,"p99_ns":N|null,
+ *       "max_ns":N|null}, calls by the bucket in which they were due, buckets without one left out;
+ *       exact quantiles by nearest rank of the latency from the due time, successful calls only.
  *
  * HIST  {"sum":N,"min_ns":N|null,"max_ns":N|null,"buckets":[[index,count],..]}: include/hist.h,
  *       successful calls only.
@@ -88,11 +124,13 @@ struct worker {
 	struct pool pool;
 	struct fault fault; /* why the last call that returned an error did */
 	atomic_bool stop;   /* SIGTERM: finish what is under way */
+	int wake;	    /* can be read from SIGTERM on: for a role that waits in epoll */
 	void *state;	    /* the role's own */
 };
 
 struct load_role {
 	const char *name;
+	bool no_pool; /* the role has nothing to do with NATS: w->pool is not opened */
 	/*
 	 * send_asap: publishes leave at once instead of waiting up to 1 ms for nats.c's flusher,
 	 * which every role that is timed by somebody's stopwatch needs.
@@ -100,7 +138,7 @@ struct load_role {
 	bool send_asap;
 	unsigned int default_pool;
 	unsigned int max_pool;
-	/* Called with the pool connected. 0, or a negative errno with w->fault set. */
+	/* Called with the pool, if any, connected. 0, or a negative errno with w->fault set. */
 	int (*start)(struct worker *w, const json_t *config);
 	/*
 	 * Carries out a command and returns the answer, or NULL with w->fault set. -ENOSYS in
@@ -120,7 +158,8 @@ struct load_role {
 	X(service)    \
 	X(rpc)        \
 	X(publisher)  \
-	X(subscriber)
+	X(subscriber) \
+	X(http)
 
 #define LOAD_ROLE_DECLARE(name) extern const struct load_role load_role_##name;
 LOAD_ROLES(LOAD_ROLE_DECLARE)
