@@ -54,6 +54,8 @@ UNIT_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS  := $(patsubst %.c,$(O)/%,$(wildcard tests/bpf/test_*.c))
 # Programs for the tests to look at, which know nothing of hopscope.
 TARGETS    := $(patsubst %.c,$(O)/%,$(wildcard tests/targets/*.c))
+# Programs with which e2e tests do by hand what a command does.
+E2E_TOOLS  := $(patsubst %.c,$(O)/%,$(filter-out %.bpf.c,$(wildcard tests/e2e/tools/*.c)))
 FUZZERS    := $(patsubst %.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # pkg-config may be absent until `scripts/deps` ran, so it is asked when first needed, and once.
@@ -80,7 +82,7 @@ ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/power
 BPF_CFLAGS = -g -O2 -Wall -Werror -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) \
 	     -Iinclude -Ivmlinux -Ibpf -idirafter /usr/include/$(MACHINE)-linux-gnu
 
-.PHONY: all demo test bench benches check format asan fuzz fuzzers test-binaries unit-tests install clean deps \
+.PHONY: all demo test bench benches check format asan fuzz fuzzers test-binaries gateway-tools unit-tests install clean deps \
 	help tools check-commands FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -154,12 +156,19 @@ check-commands: | tools
 # Tests. Their output is read by tests/run, which also builds them.
 
 unit-tests: $(UNIT_TESTS)
-test-binaries: $(UNIT_TESTS) $(BPF_TESTS) $(TARGETS)
+test-binaries: $(UNIT_TESTS) $(BPF_TESTS) $(TARGETS) $(E2E_TOOLS)
 fuzzers: $(FUZZERS)
 
 $(UNIT_TESTS) $(BPF_TESTS): $(O)/%: $(O)/%.o $(LIB)
 	$(say) LINK $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS) -lcmocka -lm -lpthread
+
+$(E2E_TOOLS): $(O)/%: $(O)/%.o $(LIB)
+	$(say) LINK $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS)
+
+# What tests/e2e/gateway_stack.bats runs.
+gateway-tools: $(O)/tests/e2e/tools/gateway_stack $(O)/tests/targets/lag_relay
 
 include tests/targets/build.mk
 
@@ -235,6 +244,7 @@ install: all
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/hopscope LICENSE $(wildcard README.md)
 	$(if $(wildcard scenarios/*.yaml),install -D -m 644 -t \
 		$(DESTDIR)$(PREFIX)/share/hopscope/scenarios $(wildcard scenarios/*.yaml))
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/hopscope/scenarios/gateway scenarios/gateway/*
 
 deps:
 	@scripts/deps build run test
@@ -261,4 +271,4 @@ help:
 #H make clean
 
 -include $(LIB_OBJS:.o=.d) $(O)/src/main.d $(SKELS:$(O)/%.skel.h=$(O)/bpf/%.bpf.d)
--include $(UNIT_TESTS:=.d) $(BPF_TESTS:=.d) $(FUZZERS:=.d) $(BENCHES:=.d)
+-include $(UNIT_TESTS:=.d) $(BPF_TESTS:=.d) $(FUZZERS:=.d) $(BENCHES:=.d) $(E2E_TOOLS:=.d)

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -244,6 +245,84 @@ int cgroup__destroy(const struct cgroup *c, unsigned int timeout_ms)
 			return -EBUSY;
 		clock__sleep_ms(10);
 	}
+}
+
+int cgroup__limit(const struct cgroup *c, uint64_t bytes)
+{
+	char path[PATH_MAX], text[32];
+	int err;
+
+	snprintf(text, sizeof(text), "%" PRIu64, bytes);
+	err = c->v1[0] ? path__format(path, "%s/memory.limit_in_bytes", c->v1)
+		       : path__format(path, "%s/memory.max", c->v2);
+	return err ? err : file__write(path, text);
+}
+
+/* The number after `key` in one of its files of "key number" lines. */
+static int read_key(const struct cgroup *c, const char *file, const char *key, uint64_t *value)
+{
+	char path[PATH_MAX], text[4096];
+	char *line, *save = NULL;
+	size_t len = strlen(key);
+	int err = path__format(path, "%s/%s", c->v2, file);
+
+	if (!err)
+		err = file__read(path, text, sizeof(text));
+	if (err < 0)
+		return err;
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		if (strncmp(line, key, len) != 0 || line[len] != ' ')
+			continue;
+		*value = strtoull(line + len + 1, NULL, 10);
+		return 0;
+	}
+	return -ENOENT;
+}
+
+/* The kernel counts time in every cgroup of v2, without the cpu controller, too. */
+int cgroup__cpu_ns(const struct cgroup *c, uint64_t *ns)
+{
+	int err = read_key(c, "cpu.stat", "usage_usec", ns);
+
+	*ns = err ? 0 : *ns * 1000;
+	return err;
+}
+
+bool cgroup__populated(const struct cgroup *c)
+{
+	uint64_t populated = 0;
+
+	return c->v2[0] && !read_key(c, "cgroup.events", "populated", &populated) && populated;
+}
+
+void cgroup__kill(const struct cgroup *c)
+{
+	char path[PATH_MAX];
+
+	/* From 5.14 on in one go: nothing forks in between. */
+	if (!path__format(path, "%s/cgroup.kill", c->v2) && !file__write(path, "1"))
+		return;
+	kill_procs(c->v2);
+}
+
+int cgroup__freeze(const struct cgroup *c, bool frozen, unsigned int timeout_ms)
+{
+	uint64_t deadline = clock__now() + timeout_ms * NS_PER_MS, is = !frozen;
+	char path[PATH_MAX];
+	int err = path__format(path, "%s/cgroup.freeze", c->v2);
+
+	if (!err)
+		err = file__write(path, frozen ? "1" : "0");
+	while (!err) {
+		err = read_key(c, "cgroup.events", "frozen", &is);
+		if (err || is == frozen)
+			break;
+		if (clock__now() >= deadline)
+			err = -ETIMEDOUT;
+		else
+			clock__sleep_ms(1);
+	}
+	return err;
 }
 
 int cgroup__remove_empty(const char *path)

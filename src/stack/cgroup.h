@@ -33,6 +33,17 @@ int cgroup__create(struct cgroup *c, bool group);
 /* File descriptors of cgroup.procs: written by a child between fork and exec. -1 where none. */
 int cgroup__open_procs(const struct cgroup *c, int *v2_fd, int *v1_fd);
 
+/* Its memory limit, 0 or negative errno (-ENOENT: the kernel does not count memory here). */
+int cgroup__limit(const struct cgroup *c, uint64_t bytes);
+/* Processor time of all that ran in it, now or before. 0 or negative errno. */
+int cgroup__cpu_ns(const struct cgroup *c, uint64_t *ns);
+/* Whether a process lives in it. */
+bool cgroup__populated(const struct cgroup *c);
+/* SIGKILL to all in it, frozen ones too. Does not wait. */
+void cgroup__kill(const struct cgroup *c);
+/* Stops all in it, or lets them go on; waits until that is so. 0, -ETIMEDOUT, negative errno. */
+int cgroup__freeze(const struct cgroup *c, bool frozen, unsigned int timeout_ms);
+
 /*
  * Kills what is in the cgroup and below it, waits for that at most `timeout_ms`, and removes it
  * with its twin. 0, or -EBUSY with something left.

@@ -2,40 +2,15 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "stack/clock.h"
 #include "stack/http.h"
-
-static int open_connection(uint16_t port, unsigned int timeout_ms)
-{
-	struct sockaddr_in addr = {
-		.sin_family = AF_INET,
-		.sin_port = htons(port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	struct timeval limit = {.tv_sec = timeout_ms / 1000, .tv_usec = (timeout_ms % 1000) * 1000};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr))) {
-		int err = -errno;
-
-		close(fd);
-		return err;
-	}
-	return fd;
-}
+#include "stack/port.h"
 
 /* HTTP/1.0 without keep-alive: the answer ends with the connection. */
 static int exchange(int fd, const char *path, char *buf, size_t size, uint64_t deadline)
@@ -70,7 +45,7 @@ static int exchange(int fd, const char *path, char *buf, size_t size, uint64_t d
 
 int http__get(uint16_t port, const char *path, char *body, size_t size, unsigned int timeout_ms)
 {
-	int fd = open_connection(port, timeout_ms);
+	int fd = port__open(port, timeout_ms);
 	int major, minor, status, err;
 	const char *end;
 

@@ -12,5 +12,7 @@ int port__free(uint16_t *ports, size_t n);
 int port__check(uint16_t port);
 /* Whether something accepts connections there now. */
 int port__connects(const char *host, uint16_t port, unsigned int timeout_ms);
+/* A connection to the loopback address whose reads and writes are bounded; or negative errno. */
+int port__open(uint16_t port, unsigned int timeout_ms);
 
 #endif

@@ -7,15 +7,20 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "stack/clock.h"
+#include "stack/file.h"
 #include "stack/program.h"
 
 extern char **environ;
 
-static int spawn(char *const *argv, int out, pid_t *pid)
+static int spawn(char *const *argv, int out, bool all, pid_t *pid)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
@@ -26,7 +31,10 @@ static int spawn(char *const *argv, int out, pid_t *pid)
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_adddup2(&actions, out, 1);
-	posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+	if (all)
+		posix_spawn_file_actions_adddup2(&actions, out, 2);
+	else
+		posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
@@ -61,7 +69,7 @@ static int read_output(int fd, char *buf, size_t size, unsigned int timeout_ms)
 	}
 }
 
-int program__output(char *const *argv, char *buf, size_t size, unsigned int timeout_ms)
+static int output(char *const *argv, bool all, char *buf, size_t size, unsigned int timeout_ms)
 {
 	int fds[2], status, err;
 	pid_t pid;
@@ -69,7 +77,7 @@ int program__output(char *const *argv, char *buf, size_t size, unsigned int time
 	buf[0] = '\0';
 	if (pipe2(fds, O_CLOEXEC))
 		return -errno;
-	err = spawn(argv, fds[1], &pid);
+	err = spawn(argv, fds[1], all, &pid);
 	close(fds[1]);
 	if (!err) {
 		err = read_output(fds[0], buf, size, timeout_ms);
@@ -81,5 +89,32 @@ int program__output(char *const *argv, char *buf, size_t size, unsigned int time
 			err = -ECHILD;
 	}
 	close(fds[0]);
+	return err;
+}
+
+int program__output(char *const *argv, char *buf, size_t size, unsigned int timeout_ms)
+{
+	return output(argv, false, buf, size, timeout_ms);
+}
+
+int program__output_all(char *const *argv, char *buf, size_t size, unsigned int timeout_ms)
+{
+	return output(argv, true, buf, size, timeout_ms);
+}
+
+int program__find(const char *name, char path[PATH_MAX])
+{
+	const char *env = getenv("PATH");
+	char *list = NULL, *dir, *save = NULL;
+	int err = -ENOENT;
+
+	if (strchr(name, '/'))
+		return path__format(path, "%s", name) || access(path, X_OK) ? -ENOENT : 0;
+	if (asprintf(&list, "%s:/usr/sbin:/sbin:/usr/local/sbin", env ? env : "/usr/bin:/bin") < 0)
+		return -ENOMEM;
+	for (dir = strtok_r(list, ":", &save); dir && err; dir = strtok_r(NULL, ":", &save))
+		if (!path__format(path, "%s/%s", dir, name) && !access(path, X_OK))
+			err = 0;
+	free(list);
 	return err;
 }

@@ -14,7 +14,7 @@
 #include "stack/file.h"
 #include "stack/watch.h"
 
-#define TAIL_LINES 5
+#define TAIL_LINES 10
 
 int watch__init(struct watch *w, watch_death_fn on_death, void *ctx)
 {
