@@ -194,7 +194,7 @@ $(FUZZERS): $(O)/%: $(O)/%.o $(LIB)
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(PKG_LIBS)
 
 # What the benchmarks are made of: tests/bench/run uses them.
-BENCHES := $(addprefix $(O)/tests/bench/,echo coalesced fault requests heap)
+BENCHES := $(addprefix $(O)/tests/bench/,echo coalesced fault requests heap traffic)
 
 $(BENCHES): $(O)/%: $(O)/%.o $(O)/tests/bench/empty.o $(LIB)
 	$(say) LINK $@

@@ -8,11 +8,14 @@
 
 #include "wire.h"
 #include "proto/nats_stream.h"
+#include "proto/http_stream.h"
+#include "proto/redis_stream.h"
 #include "lane.bpf.h"
 #include "named.bpf.h"
 
 #define PF_KTHREAD     0x00200000 /* include/linux/sched.h, stable since 2.6 */
-#define CONN_TRIES     32	  /* segments until an unrecognised connection is left alone */
+#define CONN_TRIES     32	  /* segments that are tried as NATS, whatever they begin like */
+#define CONN_PEEKS     255	  /* segments until an unrecognised connection is left alone */
 #define CONN_TRY_BYTES 1024	  /* of a segment, while not recognised */
 #define CONN_CACHE     8
 
@@ -34,6 +37,23 @@ struct listener {
 	__u8 silent;
 	__u8 skipped;
 	__u32 open;
+};
+
+/* Of a connection where answers come in order. */
+struct stream_conn {
+	__u64 begin_ns[2]; /* when the unit under way began, by direction */
+	__u64 last_ns;	   /* of an answer that the connection's end ends: its last byte */
+	union {
+		struct {
+			struct http_pair pair;
+			struct http_dir dir[2];
+		} http;
+		struct {
+			struct redis_pair pair;
+			struct redis_dir dir[2];
+		} redis;
+	};
+	struct fifo_entry first[FIFO_FIRST];
 };
 
 #define LISTENERS	16
@@ -67,11 +87,21 @@ struct conn {
 	__u8 kind;	 /* enum nats_kind */
 	__u8 named;	 /* enum conn_filter: the verdict on its cgroup's names */
 	__u32 overflow;	 /* how many of its exchanges are in the overflow map, at most */
-	__u32 pad1;
-	struct nats_dir nats[2];
-	__u64 last_route;	    /* hash and route of the last subject, as in route_cache */
-	struct flight_set first[2]; /* by direction; see flight.bpf.h */
-	struct listener listeners[LISTENERS]; /* by route */
+	__u8 trying;	 /* enum wire_proto whose state this is while `proto` is PROTO_NEW */
+	__u8 fresh;	 /* nothing had passed when it was first seen */
+	__u8 pad1[2];
+	__u64 last_route; /* hash and route of the last subject or path, as in route_cache */
+	/* Of what is recognised, as of HTTP/2 and TLS: all that is known. */
+	__u64 bytes_opaque;
+	__u64 bytes_told; /* of them, those that a lane counts already */
+	union {
+		struct { /* NATS, and as long as nothing else looks likely */
+			struct nats_dir nats[2];
+			struct flight_set first[2];	      /* by direction; see flight.bpf.h */
+			struct listener listeners[LISTENERS]; /* by route */
+		};
+		struct stream_conn stream; /* HTTP, Redis */
+	};
 	__u64 series_cache[CONN_CACHE]; /* route, role, status and index of a series, in one word */
 };
 
@@ -98,6 +128,7 @@ struct {
 /* Raised by every attach: what passed in between was not seen, and is not a gap. */
 __u32 attach_epoch = 1;
 
+const volatile __u32 targ_protos = ~0u; /* bit (enum wire_proto): wanted */
 const volatile __u32 targ_pids[16];
 const volatile __u32 targ_n_pids;
 const volatile char targ_comms[16][COMM_LEN];
@@ -223,10 +254,25 @@ static __always_inline void conn__guess_owner(struct conn *c)
 	conn__set_owner(c, t);
 }
 
-/* NATS and its routes: ports where bytes that are not understood are worth counting. */
+static __always_inline bool proto__wanted(__u32 proto)
+{
+	return targ_protos & (1u << (proto & 31));
+}
+
+/* Ports where bytes that are not understood are worth counting: NATS and its routes, Redis. */
 static __always_inline bool port__usual(__u16 port)
 {
-	return port == 4222 || port == 6222;
+	if (port == 6379)
+		return proto__wanted(PROTO_REDIS);
+	return (port == 4222 || port == 6222) && proto__wanted(PROTO_NATS);
+}
+
+/* Is this segment one of the connection's first? SYN counts as an acknowledged byte. */
+static __always_inline bool sock__is_fresh(struct bpf_sock *sk)
+{
+	struct bpf_tcp_sock *tp = bpf_tcp_sock(sk);
+
+	return tp && !tp->bytes_received && tp->bytes_acked <= 1;
 }
 
 static __always_inline struct conn *conn__create(struct __sk_buff *skb, struct bpf_sock *sk,
@@ -245,9 +291,39 @@ static __always_inline struct conn *conn__create(struct __sk_buff *skb, struct b
 	c->cgroup = bpf_skb_cgroup_id(skb);
 	c->port_local = local;
 	c->port_remote = remote;
+	c->fresh = sock__is_fresh(sk);
 	c->claimed = filter__port(c) || port__usual(local) || port__usual(remote);
 	filter__socket(skb, c);
 	return c;
+}
+
+/* A direction of a stream whose place is not known any more; what it is stays. */
+static __always_inline void stream_dir__reset(struct stream_dir *s)
+{
+	s->skip = s->bytes = 0;
+	s->kept = 0;
+	s->sync = STREAM_LOST;
+	s->begun = 0;
+}
+
+/* Whose answers come is not known from here on; the requests' numbers go on. */
+static __always_inline void stream_conn__start_over(struct stream_conn *s, __u32 proto)
+{
+	if (proto == PROTO_HTTP) {
+		stream_dir__reset(&s->http.dir[IN].s);
+		stream_dir__reset(&s->http.dir[OUT].s);
+		s->http.dir[IN].state = s->http.dir[OUT].state = HTTP_S_START;
+		s->http.pair.aligned = 0;
+		s->http.pair.busy = 0;
+	} else {
+		stream_dir__reset(&s->redis.dir[IN].s);
+		stream_dir__reset(&s->redis.dir[OUT].s);
+		s->redis.dir[IN].state = s->redis.dir[OUT].state = REDIS_S_ELEMENT;
+		s->redis.dir[IN].left = s->redis.dir[OUT].left = 0;
+		s->redis.dir[IN].passed = s->redis.dir[OUT].passed = s->redis.pair.passed;
+		s->redis.pair.aligned = 0;
+		s->redis.pair.busy = 0;
+	}
 }
 
 /* Packets passed unseen between a detach and this attach: start over, without counting a gap. */
@@ -255,12 +331,21 @@ static __noinline void conn__start_over(struct conn *c, __u32 epoch)
 {
 	c->attach_epoch = epoch;
 	c->has_seq[IN] = c->has_seq[OUT] = 0;
+	c->lost_ns[IN] = c->lost_ns[OUT] = bpf_ktime_get_ns();
+	if (c->proto == PROTO_HTTP || c->proto == PROTO_REDIS) {
+		stream_conn__start_over(&c->stream, c->proto);
+		return;
+	}
+	if (c->trying) {
+		__builtin_memset(&c->stream, 0, sizeof(c->stream));
+		c->trying = 0;
+		return;
+	}
 	c->nats[IN].sync = c->nats[OUT].sync = NATS_LOST;
 	c->nats[IN].skip = c->nats[OUT].skip = 0;
 	c->nats[IN].line = c->nats[OUT].line = 0;
 	c->nats[IN].kept = c->nats[OUT].kept = 0;
 	c->nats[IN].trailer = c->nats[OUT].trailer = 0;
-	c->lost_ns[IN] = c->lost_ns[OUT] = bpf_ktime_get_ns();
 }
 
 /*

@@ -17,6 +17,39 @@ struct flight {
 	__u8 dir; /* direction of the request */
 };
 
+/*
+ * The same where answers come in the order of the requests (fifo.bpf.h): its number tells which it
+ * is. `word` holds the rest, so that one compare-and-swap decides who takes it; 0: free.
+ */
+struct fifo_entry {
+	__u64 t0;
+	__u64 word; /* bytes, route, tag, flags: enum fifo_shift */
+};
+
+#define FIFO_FIRST 8
+
+/* An exchange, taken out of its slot. */
+struct exchange {
+	__u64 t0;
+	__u64 word;
+};
+
+/* A request that opens one. */
+struct opening {
+	__u32 seq;
+	__u32 waiting; /* so many requests in front of it wait for their answers */
+	__u64 t0;
+	__u64 word; /* without the tag */
+};
+
+struct answer {
+	__u64 begin; /* its first byte passed; 0: no part of its own */
+	__u64 end;
+	__u64 bytes;
+	__u32 status;
+	__u32 pad;
+};
+
 struct overflow_key {
 	__u64 cookie;
 	__u64 id;

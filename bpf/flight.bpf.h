@@ -59,7 +59,7 @@ static __always_inline __u32 flight__set(__u64 id, __u32 dir)
 /* Requests that are asked here; the others were delivered here, perhaps to many. */
 static __always_inline bool role__asks(__u32 role)
 {
-	return role == ROLE_CLIENT || role == ROLE_BROKER;
+	return role == ROLE_CLIENT || role == ROLE_BROKER || role == ROLE_SERVER;
 }
 
 static __always_inline void flight__opened(struct wire_acct *a, const struct flight *f)

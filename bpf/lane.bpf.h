@@ -16,11 +16,23 @@
 
 /* Payload bytes pass through here: not mmapable. */
 struct lane_scratch {
+	__u32 off;	      /* the segment: of its payload in the packet, and */
+	__u32 len;	      /* its bytes */
 	struct flight flight; /* being opened */
 	struct flight closed;
 	struct overflow_val overflow;
-	struct nats_run run;
+	union { /* one protocol a segment */
+		struct nats_run run;
+		struct {
+			struct stream_run stream;
+			struct http_unit http;
+			struct redis_unit redis;
+		};
+	};
 	struct route_norm norm;
+	struct opening opening;
+	struct exchange x;
+	struct answer answer;
 };
 
 struct {

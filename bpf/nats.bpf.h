@@ -7,132 +7,49 @@
 #define HOPSCOPE_NATS_BPF_H
 
 #include "conn.bpf.h"
+#include "exemplar.bpf.h"
 #include "flight.bpf.h"
+#include "hash.bpf.h"
+#include "kept.bpf.h"
 #include "relay.bpf.h"
+#include "source.bpf.h"
 
 /* Hooks of the framer, and what they need. */
 struct nats_io {
-	struct __sk_buff *skb;
+	wire_ctx *ctx;
 	struct conn *conn;
 	struct wire_acct *acct;
 	struct lane_scratch *scratch;
-	struct flights *flights; /* NULL: not looked up yet, or there is none */
-	__u32 off;		 /* of the direction's next byte in the packet */
+	__u32 off; /* of the direction's next byte in the packet */
 	__u32 dir;
 };
 
-#define NATS_ID_MAX 256 /* longest reply subject that is kept as an id */
-
-const volatile __u64 targ_seed; /* random: nobody outside can aim at one slot or route */
-const volatile __u64 targ_slow_ns;
-const volatile __u32 targ_sample;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 20);
-} exemplars SEC(".maps");
-
-/* Control lines split over segments. The largest part of one is a subject of 4 KB. */
-struct kept_key {
-	__u64 cookie;
-	__u64 dir;
-};
-
-struct kept_val {
-	__u8 bytes[(NATS_UNIT_MAX + 7) / 8 * 8];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
-	__type(key, struct kept_key);
-	__type(value, struct kept_val);
-} kept_units SEC(".maps");
+#define NATS_ID_MAX HASH_MAX /* longest reply subject that is kept as an id */
 
 static __always_inline int nats_io__load(struct nats_io *io, struct nats_run *r, __u32 off,
 					 __u32 at, __u32 n)
 {
-	return bpf_skb_load_bytes(io->skb, io->off + off, r->win + at, n);
+	return wire_ctx__load(io->ctx, io->off + off, r->win + at, n);
 }
 
 static __always_inline int nats_io__keep(struct nats_io *io, struct nats_run *r, __u32 at, __u32 n)
 {
-	struct kept_key key = {.cookie = io->conn->cookie, .dir = io->dir};
-
+	(void)n;
 	if (at > NATS_WIN_MASK - NATS_UNIT_MAX)
 		return -1;
-	return bpf_map_update_elem(&kept_units, &key, r->win + at, BPF_ANY);
-}
-
-struct kept_copy {
-	__u8 *to;
-	const __u8 *from;
-};
-
-static long kept__word(__u32 i, void *ctx)
-{
-	struct kept_copy *k = ctx;
-
-	if (i >= sizeof(struct kept_val) / 8)
-		return 1;
-	*(__u64 *)(k->to + 8 * i) = *(const __u64 *)(k->from + 8 * i);
-	return 0;
-}
-
-/* A function of its own: its stack is then not under that of the deepest calls. */
-static __noinline int kept__copy(__u8 *to, const __u8 *from, __u32 n)
-{
-	struct kept_copy copy = {.to = to, .from = from};
-
-	bpf_loop((n + 7) / 8, kept__word, &copy, 0);
-	return 0;
+	return kept__put(io->conn, io->dir, r->win + at);
 }
 
 static __always_inline int nats_io__kept(struct nats_io *io, struct nats_run *r, __u32 at, __u32 n)
 {
-	struct kept_key key = {.cookie = io->conn->cookie, .dir = io->dir};
-	struct kept_val *v = bpf_map_lookup_elem(&kept_units, &key);
-
 	(void)at; /* always NATS_WIN_PAD */
-	if (!v || n < 1 || n > NATS_UNIT_MAX)
-		return -1;
-	kept__copy(r->win + NATS_WIN_PAD, v->bytes, n);
-	bpf_map_delete_elem(&kept_units, &key);
-	return 0;
-}
-
-/* Hash of window bytes, 8 at a time; len at most NATS_ID_MAX. Never 0. */
-__noinline __u64 nats__hash(const struct nats_window *window, __u32 at, __u32 len)
-{
-	__u64 h = targ_seed ^ len, w;
-	const __u8 *win;
-	__u32 i;
-
-	if (!window)
-		return 1;
-	win = window->bytes;
-
-	for (i = 0; i < NATS_ID_MAX / 8; i++) {
-		if (len < 8)
-			break;
-		h = (h ^ nats__load64(win, at)) * 0x9e3779b97f4a7c15ULL;
-		h ^= h >> 32;
-		at += 8;
-		len -= 8;
-	}
-	if (len & 7) {
-		w = nats__load64(win, at) & (((__u64)1 << (8 * (len & 7))) - 1);
-		h = (h ^ w) * 0x9e3779b97f4a7c15ULL;
-		h ^= h >> 32;
-	}
-	h *= 0xd6e8feb86659fd93ULL;
-	return (h ^ (h >> 32)) | 1;
+	return kept__take(io->conn, io->dir, r->win + NATS_WIN_PAD, n);
 }
 
 /* Role of this socket for a request that passes in this direction. */
-static __always_inline __u32 nats__role(const struct nats_io *io, const struct nats_unit *u)
+static __always_inline __u32 nats__role(const struct conn *c, __u32 dir, const struct nats_unit *u)
 {
-	bool out = io->dir == OUT;
+	bool out = dir == OUT;
 
 	switch (u->verb) {
 	case NATS_PUB:
@@ -140,7 +57,7 @@ static __always_inline __u32 nats__role(const struct nats_io *io, const struct n
 	case NATS_RMSG:
 	case NATS_LMSG: return out ? ROLE_ROUTE : ROLE_ROUTE_IN;
 	}
-	if (io->conn->kind == NATS_KIND_ROUTE || io->conn->kind == NATS_KIND_LEAF)
+	if (c->kind == NATS_KIND_ROUTE || c->kind == NATS_KIND_LEAF)
 		return out ? ROLE_ROUTE : ROLE_ROUTE_IN;
 	return out ? ROLE_BROKER_OUT : ROLE_SERVICE;
 }
@@ -183,51 +100,6 @@ static __always_inline bool nats__is_pull(const __u8 *win, const struct nats_uni
 			    NATS_W4('.', 'M', 'S', 'G') | NATS_W4('.', 'N', 'E', 'X') << 32, 8);
 }
 
-static __always_inline struct flights *nats_io__flights(struct nats_io *io, bool create)
-{
-	__u32 at = (io->conn->port_local + io->conn->port_remote) & 3;
-	struct bpf_sock *sk;
-
-	if (io->flights || (!create && !io->conn->flights))
-		return io->flights;
-	if (targ_test) {
-		io->flights = bpf_map_lookup_elem(&test_flights, &at);
-		return io->flights;
-	}
-	sk = io->skb->sk;
-	if (!sk)
-		return NULL;
-	io->flights =
-		bpf_sk_storage_get(&flight_tables, sk, 0, create ? BPF_SK_STORAGE_GET_F_CREATE : 0);
-	return io->flights;
-}
-
-static __always_inline void exemplar__send(struct nats_io *io, struct series_key *key,
-					   const struct flight *f, __u64 ns, __u64 bytes)
-{
-	struct wire_exemplar *e = bpf_ringbuf_reserve(&exemplars, sizeof(*e), 0);
-	struct conn *c = io->conn;
-
-	if (!e) {
-		io->acct->exemplars_lost++;
-		return;
-	}
-	io->acct->exemplars++;
-	e->type = RECORD_EXEMPLAR;
-	e->size = sizeof(*e);
-	e->start_ns = f->t0;
-	e->duration_ns = ns;
-	e->cookie = c->cookie;
-	e->key = *key;
-	e->tgid = c->tgid;
-	e->port_local = c->port_local;
-	e->port_remote = c->port_remote;
-	__builtin_memcpy(e->comm, c->comm, sizeof(e->comm));
-	e->bytes = (__u32)bytes;
-	e->pad = 0;
-	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
-}
-
 static __always_inline __u32 nats__outcome(const struct nats_unit *u)
 {
 	if (u->status == 503)
@@ -239,31 +111,30 @@ static __always_inline __u32 nats__outcome(const struct nats_unit *u)
  * Takes out the exchange that a reply with this id closes: its request went the other way. An id
  * may have been put into any of the three places.
  */
-static __always_inline bool nats__take(struct nats_io *io, __u64 id, struct flight *out)
+static __always_inline bool nats__take(wire_ctx *ctx, struct conn *c, __u64 id, __u32 dir,
+				       struct flight *out)
 {
-	__u32 dir = !io->dir;
 	struct flights *t;
 
-	if (flight__take(&io->conn->first[dir & 1], id, out))
+	if (flight__take(&c->first[dir & 1], id, out))
 		return true;
-	t = nats_io__flights(io, false);
+	t = c->flights ? wire_ctx__flights(ctx, c, false) : NULL;
 	if (!t)
 		return false;
 	return flight__take(&t->set[flight__set(id, dir) & (FLIGHT_SETS - 1)], id, out) ||
-	       (*(volatile __u32 *)&io->conn->overflow &&
-		flight__take_overflow(io->conn, id, dir, out));
+	       (*(volatile __u32 *)&c->overflow && flight__take_overflow(c, id, dir, out));
 }
 
 /* Does this message answer an open exchange? True when it does. */
-static __always_inline bool nats__close(struct nats_io *io, struct nats_run *r, __u64 hash)
+static __always_inline bool nats__close(wire_ctx *ctx, struct conn *c, struct wire_acct *a,
+					struct lane_scratch *s, __u32 dir, __u64 hash)
 {
-	struct wire_acct *a = io->acct;
-	struct conn *c = io->conn;
+	struct nats_run *r = &s->run;
+	struct flight *f = &s->closed;
 	struct series_val *v;
-	struct flight *f = &io->scratch->closed;
 	__u64 ns;
 
-	if (!nats__take(io, hash, f))
+	if (!nats__take(ctx, c, hash, !dir, f))
 		return false;
 	flight__ended(a, f);
 	a->matched++;
@@ -279,8 +150,8 @@ static __always_inline bool nats__close(struct nats_io *io, struct nats_run *r, 
 	if (!v)
 		return true;
 	series__add(v, ns, f->bytes + r->unit.payload);
-	if ((targ_slow_ns && ns >= targ_slow_ns) || (targ_sample && a->matched % targ_sample == 0))
-		exemplar__send(io, &v->key, f, ns, f->bytes + r->unit.payload);
+	if (exemplar__wanted(a, ns))
+		exemplar__send(a, c, &v->key, f->t0, ns, f->bytes + r->unit.payload);
 	return true;
 }
 
@@ -292,31 +163,33 @@ static __always_inline void nats__one_way(struct wire_acct *a, __u32 reason)
 }
 
 /* The first set is full: the table, made when there is none, then the overflow map. */
-static __noinline void nats__open_more(struct nats_io *io, const struct flight *f)
+static __noinline void nats__open_more(wire_ctx *ctx, struct conn *c, struct wire_acct *a,
+				       struct lane_scratch *s)
 {
-	struct flights *t = nats_io__flights(io, true);
+	struct flights *t = wire_ctx__flights(ctx, c, true);
+	const struct flight *f = &s->flight;
 
 	if (!t) {
-		io->acct->dropped++;
-		io->acct->reason[REASON_NO_MEMORY]++;
+		a->dropped++;
+		a->reason[REASON_NO_MEMORY]++;
 		return;
 	}
-	io->conn->flights = 1;
-	if (!flight__put(io->acct, io->conn,
-			 &t->set[flight__set(f->id, f->dir) & (FLIGHT_SETS - 1)], f))
-		flight__open_overflow(io->acct, io->conn, &io->scratch->overflow, f);
+	c->flights = 1;
+	if (!flight__put(a, c, &t->set[flight__set(f->id, f->dir) & (FLIGHT_SETS - 1)], f))
+		flight__open_overflow(a, c, &s->overflow, f);
 }
 
 /* A message with a reply subject: an exchange begins. */
-static __always_inline void nats__open(struct nats_io *io, struct nats_run *r, __u64 hash)
+static __always_inline void nats__open(wire_ctx *ctx, struct conn *c, struct wire_acct *a,
+				       struct lane_scratch *s, __u32 dir, __u64 hash)
 {
-	struct wire_acct *a = io->acct;
+	struct nats_run *r = &s->run;
 	struct nats_unit *u = &r->unit;
-	struct flight *f = &io->scratch->flight;
+	struct flight *f = &s->flight;
 
-	f->route = (__u16)route__of(io->scratch, a, io->conn, hash, u->subject, u->subject_len);
-	f->role = (__u8)nats__role(io, u);
-	if (!role__asks(f->role) && listener__skip(io->conn, f->route)) {
+	f->route = (__u16)route__of(s, a, c, hash, u->subject, u->subject_len);
+	f->role = (__u8)nats__role(c, dir, u);
+	if (!role__asks(f->role) && listener__skip(c, f->route)) {
 		nats__one_way(a, REASON_LISTENER);
 		return;
 	}
@@ -328,48 +201,48 @@ static __always_inline void nats__open(struct nats_io *io, struct nats_run *r, _
 	}
 	if (!r->now)
 		r->now = bpf_ktime_get_ns();
-	f->id = nats__hash((const struct nats_window *)r->win, u->reply, u->reply_len);
+	f->id = window__hash((const struct nats_window *)r->win, u->reply, u->reply_len);
 	f->t0 = r->now;
 	f->bytes = u->payload;
-	f->dir = (__u8)io->dir;
-	if (!flight__put(a, io->conn, &io->conn->first[io->dir & 1], f))
-		nats__open_more(io, f);
+	f->dir = (__u8)dir;
+	if (!flight__put(a, c, &c->first[dir & 1], f))
+		nats__open_more(ctx, c, a, s);
 }
 
-static __always_inline void nats__error(struct nats_io *io)
+static __always_inline void nats__error(struct conn *c, struct wire_acct *a, __u32 dir)
 {
 	struct series_val *v =
-		series__get(io->acct, io->conn, 0, io->dir == OUT ? ROLE_BROKER : ROLE_CLIENT,
-			    STATUS_PROTO_ERR);
+		series__get(a, c, 0, dir == OUT ? ROLE_BROKER : ROLE_CLIENT, STATUS_PROTO_ERR);
 
 	if (v)
 		series__count(v, 0);
 }
 
 /* A unit was read for certain. */
-static __always_inline void nats__message_read(struct nats_io *io, struct nats_run *r)
+static __always_inline void nats__message_read(wire_ctx *ctx, struct conn *c, struct wire_acct *a,
+					       struct lane_scratch *s, __u32 dir)
 {
+	struct nats_run *r = &s->run;
 	struct nats_unit *u = &r->unit;
-	struct wire_acct *a = io->acct;
 	__u64 hash;
 
-	if (u->kind && io->conn->kind != u->kind)
-		io->conn->kind = u->kind;
+	if (u->kind && c->kind != u->kind)
+		c->kind = u->kind;
 	if (!NATS_IS_MESSAGE(u->verb)) {
 		if (u->verb == NATS_MINUS_ERR)
-			nats__error(io);
+			nats__error(c, a, dir);
 		return;
 	}
-	relay__note(io->conn, io->dir, u);
+	relay__note(c, dir, u);
 	if (u->ambiguous) {
 		nats__one_way(a, REASON_AMBIGUOUS);
 		return;
 	}
 	/* The sender's own subject may exceed an id's length: its route only needs the beginning.
 	 */
-	hash = nats__hash((const struct nats_window *)r->win, u->subject,
-			  u->subject_len < NATS_ID_MAX ? u->subject_len : NATS_ID_MAX);
-	if (u->subject_len <= NATS_ID_MAX && nats__close(io, r, hash)) {
+	hash = window__hash((const struct nats_window *)r->win, u->subject,
+			    u->subject_len < NATS_ID_MAX ? u->subject_len : NATS_ID_MAX);
+	if (u->subject_len <= NATS_ID_MAX && nats__close(ctx, c, a, s, dir, hash)) {
 		if (!u->reply_len)
 			return;
 	} else if (!u->reply_len) {
@@ -386,25 +259,23 @@ static __always_inline void nats__message_read(struct nats_io *io, struct nats_r
 	else if (nats__is_pull(r->win, u))
 		nats__one_way(a, REASON_PULL);
 	else
-		nats__open(io, r, hash);
+		nats__open(ctx, c, a, s, dir, hash);
 }
 
 /* Global: the framer has two places that hand over a message, the verifier looks once. */
-__noinline int nats__on_message(struct __sk_buff *skb, struct conn *c, struct wire_acct *a,
+__noinline int nats__on_message(wire_ctx *ctx, struct conn *c, struct wire_acct *a,
 				struct lane_scratch *s, __u32 dir)
 {
-	struct nats_io io = {.skb = skb, .conn = c, .acct = a, .scratch = s, .dir = dir & 1};
-
 	if (!c || !a || !s)
 		return 0;
-	nats__message_read(&io, &s->run);
+	nats__message_read(ctx, c, a, s, dir & 1);
 	return 0;
 }
 
 static __always_inline void nats_io__message(struct nats_io *io, struct nats_run *r)
 {
 	(void)r;
-	nats__on_message(io->skb, io->conn, io->acct, io->scratch, io->dir);
+	nats__on_message(io->ctx, io->conn, io->acct, io->scratch, io->dir);
 }
 
 #endif

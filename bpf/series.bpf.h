@@ -64,16 +64,13 @@ static long route__next_byte(__u32 i, void *ctx)
 	return 0;
 }
 
-/* Normalises the subject at window position `at` and gives its route a number. */
-static __noinline __u32 route__learn(struct lane_scratch *s, struct wire_acct *a, __u32 at,
-				     __u32 len)
+/* Number of the normalised route in s->norm. */
+__noinline __u32 route__number(struct lane_scratch *s, struct wire_acct *a)
 {
-	struct route_feed f = {&s->norm, s->run.win, at, len};
 	__u32 id, *old;
 
-	__builtin_memset(&s->norm, 0, sizeof(s->norm));
-	bpf_loop(NATS_LINE_MAX, route__next_byte, &f, 0);
-	route__end(&s->norm);
+	if (!s || !a)
+		return 0;
 	old = bpf_map_lookup_elem(&routes, s->norm.name);
 	if (old)
 		return *old;
@@ -92,36 +89,71 @@ static __noinline __u32 route__learn(struct lane_scratch *s, struct wire_acct *a
 	return 0;
 }
 
-/* Route of a subject whose hash is `hash`. Numbers are below 65536: see targ_max_routes. */
-static __always_inline __u32 route__of(struct lane_scratch *s, struct wire_acct *a, struct conn *c,
-				       __u64 hash, __u32 at, __u32 len)
+/* Normalises the subject at window position `at` and gives its route a number. */
+static __noinline __u32 route__learn(struct lane_scratch *s, struct wire_acct *a, __u32 at,
+				     __u32 len)
+{
+	struct route_feed f = {&s->norm, s->run.win, at, len};
+
+	__builtin_memset(&s->norm, 0, sizeof(s->norm));
+	bpf_loop(NATS_LINE_MAX, route__next_byte, &f, 0);
+	route__end(&s->norm);
+	return route__number(s, a);
+}
+
+/*
+ * Looks a hash up in the connection and in the CPU's cache: the route, or 0, and then *e is where
+ * to remember it (NULL: nowhere). Numbers are below 65536: see targ_max_routes.
+ */
+static __always_inline __u32 route__cached(struct conn *c, __u64 hash, __u64 **e)
 {
 	struct route_cache *rc;
-	__u64 want = hash | 0xffff, *e;
-	__u32 zero = 0, id;
+	__u64 want = hash | 0xffff;
+	__u32 zero = 0;
 
+	*e = NULL;
 	/* A connection mostly repeats itself, and its own state is at hand. */
 	if ((c->last_route | 0xffff) == want)
 		return (__u32)c->last_route & 0xffff;
 	rc = bpf_map_lookup_elem(&route_caches, &zero);
 	if (!rc)
 		return 0;
-	e = &rc->entry[(hash >> 32) & (ROUTE_CACHE - 1)];
-	if ((*e | 0xffff) == want) {
-		c->last_route = *e;
-		return (__u32)*e & 0xffff;
-	}
-	id = route__learn(s, a, at, len);
-	if (id)
+	*e = &rc->entry[(hash >> 32) & (ROUTE_CACHE - 1)];
+	if ((**e | 0xffff) != want)
+		return 0;
+	c->last_route = **e;
+	return (__u32) * *e & 0xffff;
+}
+
+static __always_inline void route__remember(struct conn *c, __u64 hash, __u64 *e, __u32 id)
+{
+	if (id && e)
 		*e = c->last_route = (hash & ~0xffffULL) | id;
+}
+
+/* Route of a subject whose hash is `hash`. */
+static __always_inline __u32 route__of(struct lane_scratch *s, struct wire_acct *a, struct conn *c,
+				       __u64 hash, __u32 at, __u32 len)
+{
+	__u64 *e;
+	__u32 id = route__cached(c, hash, &e);
+
+	if (id || !e)
+		return id;
+	id = route__learn(s, a, at, len);
+	route__remember(c, hash, e, id);
 	return id;
 }
 
-static __noinline __u32 series__find(struct wire_acct *a, const struct series_key *key)
+/* Global, as others here: the verifier looks once, not at every call. */
+__noinline __u32 series__find(struct wire_acct *a, const struct series_key *key)
 {
-	__u32 id, *old = bpf_map_lookup_elem(&series_ids, key);
 	struct series_val *v;
+	__u32 id, *old;
 
+	if (!a || !key)
+		return 0;
+	old = bpf_map_lookup_elem(&series_ids, key);
 	if (old)
 		return *old;
 	if (*(volatile __u32 *)&series_used < targ_max_series) {
@@ -139,15 +171,26 @@ static __noinline __u32 series__find(struct wire_acct *a, const struct series_ke
 		}
 	}
 	a->reason[REASON_SERIES_FULL]++;
-	return SERIES_OTHER(key->role < ROLE_MAX ? key->role : 0,
-			    key->status < STATUS_MAX ? key->status : 0);
+	id = series__other(key);
+	v = bpf_map_lookup_elem(&series, &id);
+	if (v && !v->used) {
+		v->key.proto = key->proto;
+		v->key.role = key->role;
+		v->key.status = key->status;
+		v->key.part = key->part;
+		v->used = 1;
+	}
+	return id;
 }
 
-static __always_inline struct series_val *series__get(struct wire_acct *a, struct conn *c,
-						      __u32 route, __u32 role, __u32 status)
+_Static_assert(ROLE_MAX <= 64 && STATUS_MAX <= 64 && PART_MAX <= 8, "a cache word's tag");
+
+static __always_inline struct series_val *series__get_part(struct wire_acct *a, struct conn *c,
+							   __u32 route, __u32 role, __u32 status,
+							   __u32 part)
 {
-	__u32 tag = route << 16 | role << 8 | status, id;
-	__u64 *slot = &c->series_cache[(tag ^ route) & (CONN_CACHE - 1)], word = *slot;
+	__u32 tag = route << 16 | part << 12 | role << 6 | status, id;
+	__u64 *slot = &c->series_cache[(tag ^ route ^ part << 2) & (CONN_CACHE - 1)], word = *slot;
 
 	if (word >> 32 == tag) {
 		id = (__u32)word;
@@ -156,13 +199,20 @@ static __always_inline struct series_val *series__get(struct wire_acct *a, struc
 					 .route = route,
 					 .proto = c->proto,
 					 .role = role,
-					 .status = status};
+					 .status = status,
+					 .part = part};
 
 		id = series__find(a, &key);
 		if (id >= SERIES_FIXED)
 			*slot = (__u64)tag << 32 | id;
 	}
 	return bpf_map_lookup_elem(&series, &id);
+}
+
+static __always_inline struct series_val *series__get(struct wire_acct *a, struct conn *c,
+						      __u32 route, __u32 role, __u32 status)
+{
+	return series__get_part(a, c, route, role, status, PART_WHOLE);
 }
 
 static __always_inline void series__extreme(__u64 *p, __u64 v, bool lower)

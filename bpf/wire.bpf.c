@@ -15,22 +15,32 @@
 #include <linux/ipv6.h>
 #include <linux/tcp.h>
 
-/* What include/proto/nats_stream.h needs of its includer. */
+/* What the framers need of their includer. */
 struct nats_io;
 struct nats_run;
+struct stream_io;
+struct stream_run;
+struct http_unit;
+struct redis_unit;
 static __always_inline int nats_io__load(struct nats_io *io, struct nats_run *r, __u32 off,
 					 __u32 at, __u32 n);
 static __always_inline int nats_io__keep(struct nats_io *io, struct nats_run *r, __u32 at, __u32 n);
 static __always_inline int nats_io__kept(struct nats_io *io, struct nats_run *r, __u32 at, __u32 n);
 static __always_inline void nats_io__message(struct nats_io *io, struct nats_run *r);
-#define NATS_LOOP(n, fn, ctx) bpf_loop(n, fn, ctx, 0)
+static __always_inline int stream_io__load(struct stream_io *io, struct stream_run *r, __u32 off,
+					   __u32 at, __u32 n);
+static __always_inline int stream_io__keep(struct stream_io *io, struct stream_run *r, __u32 at,
+					   __u32 n);
+static __always_inline int stream_io__kept(struct stream_io *io, struct stream_run *r, __u32 at,
+					   __u32 n);
+static __always_inline void http_io__event(struct stream_io *io, struct stream_run *r,
+					   struct http_unit *u);
+static __always_inline void redis_io__event(struct stream_io *io, struct stream_run *r,
+					    struct redis_unit *u);
+#define NATS_LOOP(n, fn, ctx)	bpf_loop(n, fn, ctx, 0)
+#define STREAM_LOOP(n, fn, ctx) bpf_loop(n, fn, ctx, 0)
 
-#include "conn.bpf.h"
-#include "lane.bpf.h"
-#include "series.bpf.h"
-#include "flight.bpf.h"
-#include "nats.bpf.h"
-#include "relay.bpf.h"
+#include "feed.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -96,30 +106,37 @@ static __always_inline int segment__read(struct __sk_buff *skb, struct segment *
 	return 1;
 }
 
-static __always_inline void acct__unparsed(struct wire_acct *a, __s64 n, __u32 reason)
+static __always_inline int wire_ctx__load(struct __sk_buff *skb, __u32 off, void *to, __u32 n)
 {
-	a->bytes_unparsed += n;
-	a->reason[reason] += n;
+	return bpf_skb_load_bytes(skb, off, to, n);
 }
 
-/* Bytes that did not pass: the direction's place may be lost with them. */
-static __always_inline void conn__missed(struct conn *c, struct wire_acct *a, __u32 dir, __u32 n,
-					 __u32 reason)
+static __always_inline struct flights *wire_ctx__flights(struct __sk_buff *skb,
+							 const struct conn *c, bool create)
 {
-	__u32 kept = c->nats[dir].kept;
-	bool synced = c->nats[dir].sync == NATS_SYNCED;
+	__u32 at = (c->port_local + c->port_remote) & 3;
+	struct bpf_sock *sk;
 
-	if (nats_dir__gap(&c->nats[dir], n) && c->proto == PROTO_NATS) {
-		c->lost_ns[dir] = bpf_ktime_get_ns();
-		if (synced) {
-			a->bytes_framed -= kept;
-			acct__unparsed(a, kept, reason);
-		}
-	}
-	if (c->proto == PROTO_NATS) {
-		a->bytes_seen += n;
-		acct__unparsed(a, n, reason);
-	}
+	if (targ_test)
+		return bpf_map_lookup_elem(&test_flights, &at);
+	sk = skb->sk;
+	if (!sk)
+		return NULL;
+	return bpf_sk_storage_get(&flight_tables, sk, 0, create ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+}
+
+static __always_inline struct fifo_ring *wire_ctx__ring(struct __sk_buff *skb, const struct conn *c,
+							bool create)
+{
+	__u32 at = (c->port_local + c->port_remote) & 3;
+	struct bpf_sock *sk;
+
+	if (targ_test)
+		return bpf_map_lookup_elem(&test_rings, &at);
+	sk = skb->sk;
+	if (!sk)
+		return NULL;
+	return bpf_sk_storage_get(&fifo_rings, sk, 0, create ? BPF_SK_STORAGE_GET_F_CREATE : 0);
 }
 
 /*
@@ -148,65 +165,6 @@ static __always_inline int conn__in_order(struct conn *c, struct wire_acct *a, _
 	c->has_seq[dir] = 1;
 	c->next_seq[dir] = s->seq + s->len;
 	return 1;
-}
-
-static __always_inline void conn__account(struct conn *c, struct wire_acct *a,
-					  const struct nats_run *r, __u32 dir, __u32 len)
-{
-	a->packets++;
-	a->messages += r->frames;
-	a->bytes_seen += len;
-	if (c->proto != PROTO_NATS) {
-		acct__unparsed(a, len, REASON_UNKNOWN);
-		return;
-	}
-	a->bytes_framed += r->framed;
-	if (r->framed == len)
-		return;
-	acct__unparsed(a, r->resync, REASON_RESYNC);
-	acct__unparsed(a, r->bad, REASON_BAD);
-	acct__unparsed(a, r->refused, REASON_REFUSED);
-	c->lost_ns[dir] = bpf_ktime_get_ns();
-}
-
-/* An unrecognised connection: NATS now, or one try less. */
-static __always_inline void conn__recognise(struct conn *c, struct wire_acct *a, __u32 dir)
-{
-	if (c->nats[dir].sync == NATS_SYNCED) {
-		c->proto = PROTO_NATS;
-		a->conns++;
-	} else if (!c->claimed && ++c->tries >= CONN_TRIES) {
-		c->proto = PROTO_OTHER;
-	}
-}
-
-/* The direction's lock is held. */
-static __always_inline void conn__feed(struct __sk_buff *skb, struct conn *c, struct segment *s,
-				       __u32 dir, struct wire_acct *a, struct lane_scratch *scratch)
-{
-	struct nats_io io = {.skb = skb, .conn = c, .acct = a, .scratch = scratch, .dir = dir};
-	struct nats_feed f = {.run = &scratch->run, .dir = &c->nats[dir], .io = &io};
-	__u32 len, beyond = 0;
-
-	if (!conn__in_order(c, a, dir, s))
-		return;
-	len = s->len;
-	if (c->proto == PROTO_NEW && !c->claimed && c->nats[dir].sync == NATS_LOST &&
-	    len > CONN_TRY_BYTES) {
-		beyond = len - CONN_TRY_BYTES;
-		len = CONN_TRY_BYTES;
-	}
-	io.off = s->off;
-	scratch->run.strict = c->proto == PROTO_NEW;
-	if (!c->nats[dir].kind)
-		c->nats[dir].kind = c->kind;
-	nats_feed(&f, len);
-	if (c->proto == PROTO_NEW)
-		conn__recognise(c, a, dir);
-	if (c->proto == PROTO_NATS || c->claimed)
-		conn__account(c, a, &scratch->run, dir, len);
-	if (beyond)
-		conn__missed(c, a, dir, beyond, REASON_RESYNC);
 }
 
 /* Sockets whose owner or container decides: known now, or asked for. False: not it, or not yet. */
@@ -240,7 +198,11 @@ static __always_inline void segment__pass(struct __sk_buff *skb, struct conn *c,
 	scratch = bpf_map_lookup_elem(&scratches, &lane);
 	if (scratch && conn__wanted(c, a, dir)) {
 		if (conn__lock(c, dir, s->seq)) {
-			conn__feed(skb, c, s, dir, a, scratch);
+			if (conn__in_order(c, a, dir, s)) {
+				scratch->off = s->off;
+				scratch->len = s->len;
+				feed__segment(skb, c, a, scratch, dir);
+			}
 			conn__unlock(c, dir);
 		} else {
 			a->reason[REASON_BUSY]++;
@@ -267,6 +229,10 @@ static __always_inline int on_packet(struct __sk_buff *skb, __u32 dir)
 		if (!c)
 			return 1;
 	}
+	if (c->proto >= PROTO_HTTP2) { /* opaque, see expire__told() */
+		__sync_fetch_and_add(&c->bytes_opaque, s.len);
+		return 1;
+	}
 	segment__pass(skb, c, &s, dir);
 	return 1;
 }
@@ -286,10 +252,14 @@ int wire_ingress(struct __sk_buff *skb)
 struct expire_ctx {
 	struct wire_acct *acct;
 	struct conn *conn;
+	struct lane_scratch *scratch; /* the connection has ended; else NULL */
 	struct flights *flights;
+	struct fifo_ring *ring;
 	__u64 before; /* entries older than this go */
 	__u64 cookie; /* != 0: entries of this socket only */
 	__u32 reason;
+	__u32 answered;	 /* number of the request whose answer comes next, and */
+	__u32 answering; /* whether it is under way: it is not given up */
 };
 
 static __always_inline void expire__one(struct expire_ctx *e, struct flight *f)
@@ -315,9 +285,87 @@ static long expire__first(__u32 i, void *ctx)
 	return 0;
 }
 
+static __always_inline void expire__entry(struct expire_ctx *e, struct fifo_entry *f, __u32 slot)
+{
+	struct exchange x = {.word = *(volatile __u64 *)&f->word};
+
+	if (!x.word)
+		return;
+	x.t0 = f->t0;
+	if (e->reason == REASON_TIMEOUT &&
+	    (x.t0 >= e->before || (x.word & FIFO_BLOCKING) ||
+	     (e->answering && fifo__tag_of(x.word) == fifo__tag(e->answered) &&
+	      ((slot ^ e->answered) & (FIFO_FIRST - 1)) == 0)))
+		return;
+	if (__sync_val_compare_and_swap(&f->word, x.word, 0) == x.word)
+		fifo__give_up(e->acct, e->conn, &x, e->reason);
+}
+
+static long expire__fifo(__u32 i, void *ctx)
+{
+	struct expire_ctx *e = ctx;
+
+	expire__entry(e, &e->conn->stream.first[i & (FIFO_FIRST - 1)], i);
+	return 0;
+}
+
+static long expire__ring(__u32 i, void *ctx)
+{
+	struct expire_ctx *e = ctx;
+
+	expire__entry(e, &e->ring->slot[i & (FIFO_SLOTS - 1)], i);
+	return 0;
+}
+
+static __always_inline void expire__stream(struct expire_ctx *e, struct sock *sk)
+{
+	struct conn *c = e->conn;
+
+	if (c->flights)
+		e->ring = bpf_sk_storage_get(&fifo_rings, sk, 0, 0);
+	if (c->proto == PROTO_HTTP) {
+		e->answering = c->stream.http.pair.busy;
+		e->answered = c->stream.http.pair.answered;
+		if (e->scratch) {
+			http__closed(c, e->acct, e->scratch, IN, e->ring);
+			http__closed(c, e->acct, e->scratch, OUT, e->ring);
+		}
+	} else {
+		e->answering = c->stream.redis.pair.busy;
+		e->answered = c->stream.redis.pair.answered;
+	}
+	bpf_loop(FIFO_FIRST, expire__fifo, e, 0);
+	if (e->ring)
+		bpf_loop(FIFO_SLOTS, expire__ring, e, 0);
+}
+
+/* Bytes of connections that nobody reads go to a lane from time to time. */
+static __always_inline void expire__opaque(struct wire_acct *a, struct conn *c)
+{
+	__u64 told = c->bytes_told, now = *(volatile __u64 *)&c->bytes_opaque, n = now - told;
+
+	if (!n || __sync_val_compare_and_swap(&c->bytes_told, told, now) != told)
+		return;
+	a->bytes_opaque += n;
+	if (c->claimed) {
+		a->bytes_seen += n;
+		acct__unparsed(a, n, REASON_UNKNOWN);
+	}
+}
+
 /* Gives up what is old enough in the connection's own places. */
 static __always_inline void expire__conn(struct expire_ctx *e, struct sock *sk)
 {
+	__u32 proto = e->conn->proto;
+
+	if (proto__is_stream(proto)) {
+		expire__stream(e, sk);
+		return;
+	}
+	if (proto != PROTO_NATS) {
+		expire__opaque(e->acct, e->conn);
+		return;
+	}
 	bpf_loop(2 * FLIGHT_WAYS, expire__first, e, 0);
 	if (!e->conn->flights)
 		return;
@@ -357,13 +405,14 @@ int BPF_PROG(wire_destroy, struct sock *sk)
 	__u32 lane;
 
 	e.conn = bpf_sk_storage_get(&conns, sk, 0, 0);
-	if (!e.conn || e.conn->proto != PROTO_NATS)
+	if (!e.conn || e.conn->proto < PROTO_NATS)
 		return 0;
 	e.acct = lane__claim(&lane);
 	if (!e.acct)
 		return 0;
+	e.scratch = bpf_map_lookup_elem(&scratches, &lane);
 	expire__conn(&e, sk);
-	if (e.conn->overflow) {
+	if (e.conn->proto == PROTO_NATS && e.conn->overflow) {
 		e.cookie = e.conn->cookie;
 		bpf_for_each_map_elem(&flight_overflow, expire__overflow, &e, 0);
 	}
@@ -388,7 +437,7 @@ int wire_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 	} else {
 		/* Not ctx->value: the verifier takes a map value with a variable offset only. */
 		e.conn = bpf_sk_storage_get(&conns, sk, 0, 0);
-		if (e.conn && e.conn->proto == PROTO_NATS)
+		if (e.conn && e.conn->proto >= PROTO_NATS)
 			expire__conn(&e, sk);
 	}
 	lane__release(e.acct);

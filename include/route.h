@@ -9,6 +9,17 @@
  * A token is put as '*' when it is all digits; or 22 letters and digits with both (a nuid:
  * github.com/nats-io/nuid); or 16 and more hexadecimal digits and dashes with a decimal digit among
  * them (uuid, trace and object ids). All that follows an "_INBOX" token is one '*'.
+ *
+ * HTTP: the method and the path, of which segments that name one thing are put as {n} or {id}:
+ *
+ *   GET /users/123/orders/2024-11-21           ->  GET /users/{n}/orders/{n}
+ *   GET /vpc/i-0a1b2c3d4e5f67890;v=1/a%20b.txt  ->  GET /vpc/{id}/{id}
+ *
+ * {n}: decimal digits, and dashes between or around them. {id}: 16 and more hexadecimal digits and
+ * dashes with a decimal digit among them; 16 and more characters with 4 decimal digits, or with
+ * decimal digits, small and capital letters; and every segment with a byte that is not a letter, a
+ * digit or one of "-._~:!$'()*+,", so that %-escapes, addresses and what is not printable make no
+ * routes. A segment ends at its ';'.
  */
 #ifndef HOPSCOPE_ROUTE_H
 #define HOPSCOPE_ROUTE_H
@@ -27,6 +38,8 @@ struct route_norm {
 	__u32 others; /* letters beyond f; bytes that are in no id count as ROUTE_NO_ID */
 	__u32 inbox;  /* behind an inbox prefix: 1 + bytes written */
 	__u32 cut;    /* did not fit */
+	__u32 cases;  /* of a path: 1 small letters, 2 capital letters */
+	__u32 past;   /* of a path: behind the segment's ';' */
 	char name[ROUTE_LEN];
 };
 
@@ -103,13 +116,69 @@ static inline void route__byte(struct route_norm *r, unsigned char c)
 	route__put(r, (char)c);
 }
 
-/* After the last byte. r->name is the route, filled with zeros: it is a key as a whole. */
-static inline void route__end(struct route_norm *r)
+#define ROUTE_PATH_ID 16
+
+/* The path segment at the end of the output is complete. */
+static inline void route__end_segment(struct route_norm *r)
+{
+	int number = r->digits && r->digits + r->dashes == r->len;
+	int id = r->len >= ROUTE_PATH_ID && r->digits &&
+		 (!r->others || r->digits >= 4 || r->cases == 3);
+
+	if (r->others >= ROUTE_NO_ID)
+		id = 1;
+	if (number || id) {
+		r->out = r->start;
+		r->cut = 0;
+		route__put(r, '{');
+		if (!number)
+			route__put(r, 'i');
+		route__put(r, number ? 'n' : 'd');
+		route__put(r, '}');
+	}
+	r->len = r->digits = r->dashes = r->others = r->cases = r->past = 0;
+}
+
+/* May stand in a route as it is, besides letters and digits. */
+static inline int route__is_plain(unsigned char c)
+{
+	return c == '.' || c == '_' || c == '~' || c == ':' || c == '!' || c == '$' || c == '\'' ||
+	       (c >= '(' && c <= ',');
+}
+
+/* A byte of an HTTP path, and of "METHOD " in front of it. */
+static inline void route__path_byte(struct route_norm *r, unsigned char c)
+{
+	unsigned char low = c | 0x20;
+
+	if (c == '/' || c == ' ') {
+		route__end_segment(r);
+		route__put(r, (char)c);
+		r->start = r->out;
+		return;
+	}
+	if (c == ';')
+		r->past = 1;
+	if (r->past)
+		return;
+	r->len++;
+	if (c >= '0' && c <= '9')
+		r->digits++;
+	else if (c == '-')
+		r->dashes++;
+	else if (low >= 'a' && low <= 'z') {
+		r->others += low >= 'g';
+		r->cases |= c == low ? 1 : 2;
+	} else
+		r->others += route__is_plain(c) ? 1 : ROUTE_NO_ID;
+	route__put(r, (char)c);
+}
+
+/* r->name becomes the route, filled with zeros: it is a key as a whole. */
+static inline void route__close(struct route_norm *r)
 {
 	__u32 i;
 
-	if (!r->inbox)
-		route__end_token(r);
 	/* What is left of a token that became a '*'. Volatile: no memset, which BPF has not. */
 	for (i = 0; i < ROUTE_LEN; i++) {
 		if (i >= *(volatile __u32 *)&r->out)
@@ -117,6 +186,25 @@ static inline void route__end(struct route_norm *r)
 	}
 	if (r->cut)
 		r->name[ROUTE_LEN - 2] = '>';
+}
+
+/* After a subject's last byte. */
+static inline void route__end(struct route_norm *r)
+{
+	if (!r->inbox)
+		route__end_token(r);
+	route__close(r);
+}
+
+/* After a path's. `more`: the path goes on, and is not looked at. */
+static inline void route__path_end(struct route_norm *r, __u32 more)
+{
+	route__end_segment(r);
+	if (more) {
+		route__put(r, '>');
+		r->cut = r->out == ROUTE_LEN - 1;
+	}
+	route__close(r);
 }
 
 #endif

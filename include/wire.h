@@ -114,6 +114,9 @@ enum wire_reason {
 	REASON_NOT_ANSWERED = 23, /* unanswered: a delivery timed out */
 	REASON_LISTENER = 24,	  /* one_way: delivery to a socket that never answered this route */
 	REASON_DELIVERIES = 25,	  /* gauge: of in_flight, deliveries */
+	/* one_way */
+	REASON_NO_ANSWER = 26, /* Redis: answered by pushes (SUBSCRIBE), a stream, or not at all */
+	REASON_PUSH = 27,      /* Redis: came without being asked for (pub/sub, MONITOR) */
 	REASON_MAX = 32
 };
 
@@ -142,10 +145,13 @@ struct wire_acct {
 	__u64 exemplars_lost; /* ring full */
 	__u64 conns;	      /* connections recognised */
 	__u64 reason[REASON_MAX];
-	__u64 pad[16];
+	__u64 proto_conns[8]; /* of `conns`, by enum wire_proto */
+	__u64 bytes_opaque;   /* that passed in connections recognised but not read: HTTP/2, TLS */
+	__u64 pad[7];
 };
 
 _Static_assert(sizeof(struct wire_acct) == 512, "lanes do not share cache lines");
+_Static_assert(PROTO_MAX <= 8, "proto_conns");
 
 struct series_key {
 	__u64 cgroup; /* cgroup v2 id of the socket */
@@ -168,11 +174,39 @@ struct series_val {
 };
 
 /*
- * The first series are where exchanges go once max_series is reached: one for each role and status,
- * route "(other)", cgroup 0, so that even there views are not pooled.
+ * The first series are where exchanges go once max_series is reached: route "(other)", cgroup 0,
+ * and one for each protocol, role, status and part that go together, so that even there views are
+ * not pooled. NATS: 10 roles of 6 statuses. HTTP and Redis: parts, two roles, 8 statuses each.
  */
-#define SERIES_FIXED	       (ROLE_MAX * STATUS_MAX)
-#define SERIES_OTHER(role, st) ((__u32)(role)*STATUS_MAX + (__u32)(st))
+#define SERIES_NATS_ROLES    ROLE_SERVER
+#define SERIES_NATS_STATUSES STATUS_1XX
+#define SERIES_HTTP	     (SERIES_NATS_ROLES * SERIES_NATS_STATUSES)
+#define SERIES_REDIS	     (SERIES_HTTP + PART_MAX * 2 * 8)
+#define SERIES_FIXED	     (SERIES_REDIS + PART_MAX * 2 * 8)
+
+/* Unanswered, error, 1xx .. 5xx; Redis: unanswered, error, ok, blocking. */
+static inline __attribute__((always_inline)) __u32 series__status_slot(__u32 status)
+{
+	if (status >= STATUS_1XX && status <= STATUS_5XX)
+		return 2 + status - STATUS_1XX;
+	return status == STATUS_ERROR	   ? 1
+	       : status == STATUS_OK	   ? 2
+	       : status == STATUS_BLOCKING ? 3
+					   : 0;
+}
+
+/* Index of the fixed series that takes what has this key. */
+static inline __attribute__((always_inline)) __u32 series__other(const struct series_key *k)
+{
+	__u32 base = k->proto == PROTO_REDIS ? SERIES_REDIS : SERIES_HTTP;
+	__u32 part = k->part < PART_MAX ? k->part : 0;
+
+	if (k->proto == PROTO_HTTP || k->proto == PROTO_REDIS)
+		return base + (part * 2 + (k->role == ROLE_SERVER)) * 8 +
+		       series__status_slot(k->status);
+	return (k->role < SERIES_NATS_ROLES ? k->role : 0) * SERIES_NATS_STATUSES +
+	       (k->status < SERIES_NATS_STATUSES ? k->status : 0);
+}
 
 struct route_key {
 	char name[ROUTE_LEN];

@@ -117,6 +117,41 @@ STREAM_INLINE __u8 http__method(__u64 w)
 	return HTTP_OTHER;
 }
 
+STREAM_INLINE int http__begins(__u64 w, __u64 word, __u32 n)
+{
+	return !((w ^ word) << (64 - 8 * n));
+}
+
+/*
+ * May a start line that proves something begin like w, of which n (> 0) bytes are there? Short
+ * lines are kept for their rest, and any piece of a body would do if only its first byte counted.
+ */
+STREAM_INLINE int http__maybe_start(__u64 w, __u32 n)
+{
+	__u32 m = n < 7 ? n : 7;
+
+	switch ((__u8)w) {
+	case 'G': return http__begins(w, STREAM_W4('G', 'E', 'T', ' '), n < 4 ? n : 4);
+	case 'H':
+		return http__begins(w, STREAM_W8('H', 'T', 'T', 'P', '/', '1', '.', 0), m) ||
+		       http__begins(w, STREAM_W8('H', 'E', 'A', 'D', ' ', 0, 0, 0), n < 5 ? n : 5);
+	case 'P':
+		return http__begins(w, STREAM_W8('P', 'O', 'S', 'T', ' ', 0, 0, 0),
+				    n < 5 ? n : 5) ||
+		       http__begins(w, STREAM_W4('P', 'U', 'T', ' '), n < 4 ? n : 4) ||
+		       http__begins(w, STREAM_W8('P', 'A', 'T', 'C', 'H', ' ', 0, 0),
+				    n < 6 ? n : 6) ||
+		       http__begins(w, STREAM_W8('P', 'R', 'I', ' ', '*', ' ', 'H', 0), m);
+	case 'D': return http__begins(w, STREAM_W8('D', 'E', 'L', 'E', 'T', 'E', ' ', 0), m);
+	case 'O': return http__begins(w, STREAM_W8('O', 'P', 'T', 'I', 'O', 'N', 'S', 0), m);
+	case 'C': return http__begins(w, STREAM_W8('C', 'O', 'N', 'N', 'E', 'C', 'T', 0), m);
+	case 'T':
+		return http__begins(w, STREAM_W8('T', 'R', 'A', 'C', 'E', ' ', 0, 0),
+				    n < 6 ? n : 6);
+	}
+	return 0;
+}
+
 /*
  * Functions with a loop that ends early are global: the verifier follows every way out of a loop
  * through all that comes behind it.

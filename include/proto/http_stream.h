@@ -67,9 +67,10 @@ enum http_state {
 	HTTP_S_CLOSE = 9,    /* the body ends with the connection */
 };
 
-#define HTTP_DEPTH 64 /* requests outstanding of which the methods are remembered */
+#define HTTP_DEPTH 64 /* requests outstanding of which HEAD and CONNECT are told apart */
 
-/* A connection. `asked`, `unseen`, the bits: by the request direction. The rest: by the other. */
+/* A connection. `asked`, `unseen`, `special`, the bits: by the request direction. The rest: by the
+ * other. */
 struct http_pair {
 	__u64 heads;	/* bit seq % 64: HEAD */
 	__u64 connects; /* CONNECT */
@@ -78,13 +79,15 @@ struct http_pair {
 	__u32 unseen;	/* times the request direction was lost */
 	__u32 aligned;	/* 1 + unseen + missed, when last aligned; 0 never */
 	__u32 missed;	/* times the response direction was lost */
+	__u32 special;	/* 1 + the last HEAD's or CONNECT's number; 0: there was none */
 	__u8 busy;	/* a response is under way */
 	__u8 opaque;	/* enum http_opaque */
 	__u8 upgrade;	/* HTTP_WEBSOCKET or the like was asked for */
 	__u8 pad;
+	__u32 pad1;
 };
 
-_Static_assert(sizeof(struct http_pair) == 40, "kept per socket");
+_Static_assert(sizeof(struct http_pair) == 48, "kept per socket");
 
 /* What is remembered of a direction between segments. Zero is a direction never seen. */
 struct http_dir {
@@ -228,6 +231,8 @@ STREAM_INLINE void http_feed__ask(struct http_feed *f)
 	bit = (__u64)1 << (d->seq % HTTP_DEPTH);
 	p->heads = d->method == HTTP_HEAD ? p->heads | bit : p->heads & ~bit;
 	p->connects = d->method == HTTP_CONNECT ? p->connects | bit : p->connects & ~bit;
+	if (d->method == HTTP_HEAD || d->method == HTTP_CONNECT)
+		p->special = d->seq + 1;
 	STREAM_PUT(p->asked, d->seq + 1);
 }
 
@@ -236,7 +241,7 @@ STREAM_INLINE void http_feed__answer(struct http_feed *f)
 {
 	struct http_pair *p = f->pair;
 	struct http_dir *d = f->dir;
-	__u32 waiting = STREAM_GET(p->asked) - p->answered;
+	__u32 waiting = STREAM_GET(p->asked) - p->answered, special;
 	__u64 bit;
 
 	d->seq = p->answered;
@@ -255,12 +260,16 @@ STREAM_INLINE void http_feed__answer(struct http_feed *f)
 		return;
 	}
 	d->paired = 1;
+	d->method = HTTP_OTHER;
+	special = STREAM_GET(p->special);
+	if (!special || (__s32)(special - 1 - d->seq) < 0)
+		return; /* since then nothing whose answer has an end of its own */
 	if (waiting > HTTP_DEPTH) {
-		d->known = 0; /* its method was overwritten */
+		d->method = HTTP_NONE;
+		d->known = 0; /* its bit was overwritten */
 		return;
 	}
 	bit = (__u64)1 << (d->seq % HTTP_DEPTH);
-	d->method = HTTP_OTHER;
 	if (STREAM_GET(p->heads) & bit)
 		d->method = HTTP_HEAD;
 	else if (STREAM_GET(p->connects) & bit)
@@ -321,13 +330,10 @@ STREAM_INLINE void http_feed__try(struct http_feed *f)
 {
 	struct stream_run *r = f->run;
 
-	if (stream__at_start(r)) {
-		__u8 c = stream__byte(r->win, r->pos);
-
-		if ((__u8)(c - 'A') <= 'Z' - 'A') {
-			f->dir->s.sync = STREAM_TRYING;
-			return;
-		}
+	if (stream__at_start(r) &&
+	    http__maybe_start(stream__load64(r->win, r->pos), r->end - r->pos)) {
+		f->dir->s.sync = STREAM_TRYING;
+		return;
 	}
 	http_dir__lost(f->dir, f->pair);
 	stream__pass(r, &f->dir->s, STREAM_ALL); /* all that is left of the segment */

@@ -14,10 +14,11 @@
  * Certainty. A direction is SYNCED when its place is known. After an attach in mid-stream, a gap or
  * bad input it is LOST, and only a segment's first byte is tried. What proves the place: of
  * commands, an array there whose first string is a command that every client knows (any printable
- * name where the direction carried commands before); of replies, an element's header there, when a
- * command has passed the other way since this direction's last segment. What remains: a long reply
- * that is under way while another command passes, of which a segment begins exactly at an element.
- * Inline commands are read while SYNCED only.
+ * name where the direction carried commands before, or the connection begins; none where the other
+ * direction carries them); of replies, an
+ * element's header there, when a command has passed the other way since this direction's last
+ * segment. What remains: a long reply that is under way while another command passes, of which a
+ * segment begins exactly at an element. Inline commands are read while SYNCED only.
  *
  * Whose reply a reply is (`paired`) is known by order, as in http_stream.h: certain since a command
  * that began while no reply was under way, after an attach or a loss. What remains is a client that
@@ -54,7 +55,10 @@ struct redis_pair {
 	__u8 opaque;	/* SYNC, PSYNC: nothing is read any more */
 	__u8 busy;	/* a reply is under way */
 	__u8 resp3;
-	__u8 pad[7];
+	__u8 known; /* which direction is that of the commands */
+	__u8 fresh; /* set by the caller: the connection's first bytes come, so they are no reply */
+	__u8 pad;
+	__u32 passed; /* `asked`, and commands that pushes answer: replies may come */
 };
 
 _Static_assert(sizeof(struct redis_pair) == 32, "kept per socket");
@@ -67,10 +71,10 @@ struct redis_dir {
 	struct redis_sub sub;
 	__u32 args; /* elements of the unit that have come */
 	__u32 seq;
-	__u32 line;  /* bytes of a line passed over */
-	__u32 asked; /* replies: pair->asked when the last segment passed */
-	__u8 state;  /* enum redis_state */
-	__u8 role;   /* enum redis_role; stays when the place is lost */
+	__u32 line;   /* bytes of a line passed over */
+	__u32 passed; /* pair->passed when the last segment passed */
+	__u8 state;   /* enum redis_state */
+	__u8 role;    /* enum redis_role; stays when the place is lost */
 	__u8 top;
 	__u8 reads; /* enum redis_reads */
 	__u8 class;
@@ -136,6 +140,7 @@ STREAM_INLINE void redis_dir__lost(struct redis_dir *d, struct redis_pair *p)
 		p->missed++;
 		p->busy = 0;
 	}
+	p->fresh = 0;
 	d->state = REDIS_S_ELEMENT;
 	d->left = 0;
 }
@@ -173,6 +178,7 @@ STREAM_INLINE void redis_feed__asked(struct redis_feed *f)
 		p->opaque = 1;
 	if (d->class != REDIS_PUBSUB)
 		STREAM_PUT(p->asked, d->seq + 1);
+	STREAM_PUT(p->passed, p->passed + 1);
 	if (p->silent)
 		d->paired = 0;
 }
@@ -238,10 +244,13 @@ STREAM_INLINE int redis_feed__name(struct redis_feed *f, __u32 at, __u32 len)
 	d->reads = redis__reads(&d->name);
 	if (d->s.sync == STREAM_SYNCED)
 		return 1;
-	if (!d->name.word[0] || (d->role != REDIS_COMMANDS && !redis__is_common(&d->name)))
+	if (!d->name.word[0] || (d->role != REDIS_COMMANDS && !STREAM_GET(f->pair->fresh) &&
+				 !redis__is_common(&d->name)))
 		return 0;
 	d->s.sync = STREAM_SYNCED;
 	d->role = REDIS_COMMANDS;
+	STREAM_PUT(f->pair->known, 1);
+	stream__proved(f->run, &d->s);
 	redis_pair__align(f->pair);
 	d->seq = f->pair->asked;
 	d->paired = 1;
@@ -442,12 +451,13 @@ STREAM_INLINE void redis_feed__try(struct redis_feed *f)
 	__u8 c = stream__byte(r->win, r->pos);
 
 	if (stream__at_start(r)) {
-		if (d->role != REDIS_COMMANDS && STREAM_GET(f->pair->asked) != d->asked) {
+		if (d->role != REDIS_COMMANDS && STREAM_GET(f->pair->passed) != d->passed) {
 			d->role = REDIS_REPLIES;
 			d->s.sync = STREAM_SYNCED;
 			return;
 		}
-		if (d->role != REDIS_REPLIES && c == '*') {
+		if (c == '*' &&
+		    (d->role == REDIS_COMMANDS || (!d->role && !STREAM_GET(f->pair->known)))) {
 			d->s.sync = STREAM_TRYING;
 			return;
 		}
@@ -492,6 +502,11 @@ STREAM_INLINE int redis_feed__element(struct redis_feed *f)
 	if (rc == REDIS_LINE && d->role == REDIS_REPLIES && d->s.sync == STREAM_SYNCED)
 		return redis_feed__line(f);
 	if (rc != REDIS_OK || !redis_feed__allowed(f)) {
+		/* "subscribe", a channel and a number: an answer that was taken for a command */
+		if (d->role == REDIS_COMMANDS && d->class == REDIS_PUBSUB && d->args) {
+			d->role = REDIS_ROLE_UNKNOWN;
+			f->pair->known = 0;
+		}
 		redis_feed__lose(f, 1);
 		return 0;
 	}
@@ -580,14 +595,14 @@ STREAM_INLINE void redis_feed(struct redis_feed *f, __u32 len)
 	STREAM_LOOP(STREAM_STEPS, redis_feed__turn, f);
 	if (stream__close(r))
 		redis_feed__lose(f, 0);
-	f->dir->asked = STREAM_GET(f->pair->asked);
+	f->dir->passed = STREAM_GET(f->pair->passed);
 }
 
 /* Bytes of this direction were missed: the place is lost unless all were of one string. 1: it is.
  */
 STREAM_INLINE int redis_dir__gap(struct redis_dir *d, struct redis_pair *p, __u32 missed)
 {
-	d->asked = STREAM_GET(p->asked);
+	d->passed = STREAM_GET(p->passed);
 	if (p->opaque || d->s.skip > missed) {
 		d->s.bytes += missed;
 		if (d->s.skip)

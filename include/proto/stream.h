@@ -152,6 +152,15 @@ STREAM_INLINE void stream__take(struct stream_run *r, struct stream_dir *d, __u3
 	stream__book(r, d, n - old);
 }
 
+/* The unit under way proves the place: its bytes of this segment are no longer passed over. */
+STREAM_INLINE void stream__proved(struct stream_run *r, const struct stream_dir *d)
+{
+	__s64 n = (__s64)d->bytes < r->resync ? (__s64)d->bytes : r->resync;
+
+	r->resync -= n;
+	r->framed += n;
+}
+
 /*
  * The place is lost, with the n window bytes at pos, which are not the protocol. What was kept of
  * them was booked as framed and turns into bad bytes.

@@ -47,7 +47,9 @@ static uint32_t open_exchanges(const struct scenario *s)
 /* The probe looks at nothing but what this run starts. */
 static int start_probe(struct bench *b)
 {
-	struct wire_opts opts = {.n_cgroups = 1, .max_overflow = open_exchanges(b->scenario)};
+	struct wire_opts opts = {.n_cgroups = 1,
+				 .protos = 1u << PROTO_NATS,
+				 .max_overflow = open_exchanges(b->scenario)};
 	int err;
 
 	if (b->opts->no_probe)

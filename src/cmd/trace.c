@@ -46,7 +46,7 @@ static void on_signal(int sig)
 static const char usage_text[] =
 	"usage: hopscope trace [options] [filters]\n"
 	"\n"
-	"Latency of NATS round trips by route, live, measured in the kernel.\n"
+	"Latency of NATS, HTTP/1 and Redis round trips by route, live, measured in the kernel.\n"
 	"\n"
 	"  -d, --duration S    stop after S seconds (default: Ctrl-C)\n"
 	"  -i, --interval S    seconds between tables (default 1)\n"
@@ -63,7 +63,9 @@ static const char usage_text[] =
 	"\n" FILTER_HELP "\n"
 	"roles: client (PUB out, the full round trip), broker (PUB in), broker_out (MSG out),\n"
 	"service (MSG in, the responder's own time), route / route_in (between brokers),\n"
-	"relay* (a forwarder's sockets). Needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN.\n";
+	"relay* (a forwarder's sockets); HTTP, Redis: client (request out), server (request in).\n"
+	"ttfb: time to the first byte of the response. Needs CAP_BPF, CAP_PERFMON and "
+	"CAP_NET_ADMIN.\n";
 
 enum {
 	OPT_JSON = 1,
@@ -239,7 +241,7 @@ static int total(struct trace *t)
 	if (err)
 		return err;
 	if (!delta.acct.seen && !delta.n_series)
-		log_info("no NATS message was seen; TLS and Unix sockets cannot be read, and a "
+		log_info("no message was seen; TLS and Unix sockets cannot be read, and a "
 			 "connection is recognised by its next message");
 	err = print_snapshot(t, &delta, true);
 	snapshot__free(&delta);
@@ -319,7 +321,8 @@ static int run(struct trace *t)
 	err = err ? err : wire__attach(t->probe);
 	err = err ? err : begin(t);
 	if (!err) {
-		log_info("tracing NATS%s; Ctrl-C ends it", t->seconds > 0 ? "" : " until Ctrl-C");
+		log_info("tracing NATS, HTTP, Redis%s; Ctrl-C ends it",
+			 t->seconds > 0 ? "" : " until Ctrl-C");
 		err = watch(t);
 	}
 	snapshot__free(&t->first);

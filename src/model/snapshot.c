@@ -34,6 +34,15 @@ static const struct snapshot_series *find(const struct snapshot *s, const struct
 	return NULL;
 }
 
+const struct snapshot_series *snapshot__part(const struct snapshot *s,
+					     const struct snapshot_series *of, unsigned int part)
+{
+	struct series_key key = of->key;
+
+	key.part = (uint8_t)part;
+	return find(s, &key, s->n_series);
+}
+
 static uint64_t grown(uint64_t now, uint64_t before)
 {
 	return now > before ? now - before : 0;
@@ -85,8 +94,11 @@ static void acct_delta(struct wire_acct *out, const struct wire_acct *now,
 	DELTA(exemplars);
 	DELTA(exemplars_lost);
 	DELTA(conns);
+	DELTA(bytes_opaque);
 	for (int i = 0; i < REASON_MAX; i++)
 		DELTA(reason[i]);
+	for (int i = 0; i < PROTO_MAX; i++)
+		DELTA(proto_conns[i]);
 #undef DELTA
 	/* A split line framed in an interval before, found bad in this one: it moved. */
 	if (now->bytes_framed < before->bytes_framed)
@@ -177,6 +189,8 @@ static int by_name(const struct snapshot_series *a, const struct snapshot_series
 		c = (int)a->key.role - b->key.role;
 	if (!c)
 		c = (int)a->key.status - b->key.status;
+	if (!c)
+		c = (int)a->key.part - b->key.part;
 	return c ? c : (a->key.cgroup > b->key.cgroup) - (a->key.cgroup < b->key.cgroup);
 }
 
@@ -268,6 +282,18 @@ const char *wire_status__name(unsigned int status)
 	return "?";
 }
 
+bool wire_status__is_error(unsigned int status)
+{
+	switch ((enum wire_status)status) {
+	case STATUS_OK:
+	case STATUS_1XX:
+	case STATUS_2XX:
+	case STATUS_3XX:
+	case STATUS_BLOCKING: return false;
+	default: return true;
+	}
+}
+
 const char *wire_part__name(unsigned int part)
 {
 	switch ((enum wire_part)part) {
@@ -314,6 +340,8 @@ static struct reason describe(unsigned int reason)
 	case REASON_ROUTE_FULL: return (struct reason){"route_full", "lookups"};
 	case REASON_NOT_ANSWERED: return (struct reason){"not_answered", "unanswered"};
 	case REASON_LISTENER: return (struct reason){"listener", "one_way"};
+	case REASON_NO_ANSWER: return (struct reason){"no_answer", "one_way"};
+	case REASON_PUSH: return (struct reason){"push", "one_way"};
 	case REASON_DELIVERIES: return (struct reason){"deliveries", "in_flight"};
 	case REASON_NONE:
 	case REASON_MAX: break;

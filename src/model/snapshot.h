@@ -75,11 +75,19 @@ enum snapshot_order {
  */
 const struct snapshot_series **snapshot__sorted(const struct snapshot *s, enum snapshot_order by);
 
+/* The series of a part of the same exchanges as `of`, or NULL. */
+const struct snapshot_series *snapshot__part(const struct snapshot *s,
+					     const struct snapshot_series *of, unsigned int part);
+
 /* Names as printed and as in JSON; "?" for an unknown value. */
 const char *wire_proto__name(unsigned int proto);
 const char *wire_role__name(unsigned int role);
 const char *wire_status__name(unsigned int status);
 const char *wire_part__name(unsigned int part);
+/* Is it an exchange that failed, or got no answer? HTTP's 4xx and 5xx are, a blocking command is
+ * not.
+ */
+bool wire_status__is_error(unsigned int status);
 const char *wire_reason__name(unsigned int reason);
 /*
  * The term of an identity that a reason explains: "one_way", "unanswered", "dropped", "orphans",

@@ -159,8 +159,10 @@ static json_t *series_one(const struct snapshot_series *s, bool buckets)
 	session__put(&o, "route", session__text(s->route));
 	session__put(&o, "container", session__text(s->container));
 	session__put(&o, "status", session__text(wire_status__name(s->key.status)));
+	if (s->key.part != PART_WHOLE)
+		session__put(&o, "part", session__text(wire_part__name(s->key.part)));
 	session__put(&o, "count", count(s->count));
-	session__put(&o, "errors", count(s->key.status == STATUS_OK ? 0 : s->count));
+	session__put(&o, "errors", count(wire_status__is_error(s->key.status) ? s->count : 0));
 	session__put(&o, "bytes", count(s->bytes));
 	session__put(&o, "min_ns", n ? count(hist__min_ns(&s->hist)) : json_null());
 	session__put(&o, "mean_ns", session__number(hist__mean_ns(&s->hist)));
@@ -192,7 +194,7 @@ json_t *session__series(const struct snapshot *s, bool buckets)
 json_t *session__accounting(const struct snapshot *s)
 {
 	const struct wire_acct *a = &s->acct;
-	json_t *o = json_object(), *reasons = json_object();
+	json_t *o = json_object(), *reasons = json_object(), *conns = json_object();
 
 	session__put(&o, "seen", count(a->seen));
 	session__put(&o, "in_flight_before", json_integer(s->in_flight_before));
@@ -209,6 +211,10 @@ json_t *session__accounting(const struct snapshot *s)
 	session__put(&o, "packets", count(a->packets));
 	session__put(&o, "messages", count(a->messages));
 	session__put(&o, "connections", count(a->conns));
+	for (unsigned int i = PROTO_NATS; i < PROTO_MAX; i++)
+		session__put(&conns, wire_proto__name(i), count(a->proto_conns[i]));
+	session__put(&o, "connections_by", conns);
+	session__put(&o, "bytes_opaque", count(a->bytes_opaque));
 	session__put(&o, "settled", json_boolean(s->settled));
 	session__put(&o, "holds", json_boolean(snapshot__holds(s)));
 	for (unsigned int i = 1; i < REASON_MAX; i++) {

@@ -24,6 +24,7 @@ enum column {
 	COL_STATUS,
 	COL_COUNT,
 	COL_RATE,
+	COL_FIRST,
 	COL_P50,
 	COL_P90,
 	COL_P99,
@@ -39,9 +40,10 @@ static const struct {
 	[COL_PROTO] = {"proto", false},	  [COL_ROLE] = {"role", false},
 	[COL_ROUTE] = {"route", false},	  [COL_CONTAINER] = {"container", false},
 	[COL_STATUS] = {"status", false}, [COL_COUNT] = {"count", true},
-	[COL_RATE] = {"rate/s", true},	  [COL_P50] = {"p50", true},
-	[COL_P90] = {"p90", true},	  [COL_P99] = {"p99", true},
-	[COL_P999] = {"p99.9", true},	  [COL_MAX] = {"max", true},
+	[COL_RATE] = {"rate/s", true},	  [COL_FIRST] = {"ttfb p50", true},
+	[COL_P50] = {"p50", true},	  [COL_P90] = {"p90", true},
+	[COL_P99] = {"p99", true},	  [COL_P999] = {"p99.9", true},
+	[COL_MAX] = {"max", true},
 };
 
 struct row {
@@ -82,7 +84,9 @@ static void add_ns(struct text *cell, double ns)
 	text__add(cell, buf);
 }
 
-static void fill_row(struct row *row, const struct snapshot_series *s, uint64_t duration_ns)
+/* `first`: the same exchanges' time to the first byte, or NULL. */
+static void fill_row(struct row *row, const struct snapshot_series *s,
+		     const struct snapshot_series *first, uint64_t duration_ns)
 {
 	bool measured = hist__count(&s->hist) > 0;
 	char buf[UNITS_LEN];
@@ -96,6 +100,8 @@ static void fill_row(struct row *row, const struct snapshot_series *s, uint64_t 
 	text__add(&row->cell[COL_RATE],
 		  units__number(buf, sizeof(buf),
 				duration_ns ? (double)s->count * 1e9 / (double)duration_ns : NAN));
+	if (first)
+		add_ns(&row->cell[COL_FIRST], hist__quantile_ns(&first->hist, 0.5));
 	add_ns(&row->cell[COL_P50], hist__quantile_ns(&s->hist, 0.5));
 	add_ns(&row->cell[COL_P90], hist__quantile_ns(&s->hist, 0.9));
 	add_ns(&row->cell[COL_P99], hist__quantile_ns(&s->hist, 0.99));
@@ -111,10 +117,22 @@ static void table__free(struct table *t)
 	free(t->rows);
 }
 
+/* Parts of exchanges have no rows of their own. How many are left. */
+static size_t keep_wholes(const struct snapshot_series **list, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (list[i]->key.part == PART_WHOLE)
+			list[kept++] = list[i];
+	}
+	return kept;
+}
+
 static int table__fill(struct table *t, const struct snapshot *s, const struct table_opts *opts)
 {
 	const struct snapshot_series **sorted = snapshot__sorted(s, opts->sort);
-	size_t n = s->n_series;
+	size_t n = sorted ? keep_wholes(sorted, s->n_series) : 0, all = n;
 	bool failed = false;
 
 	if (opts->max_rows && n > opts->max_rows)
@@ -125,14 +143,18 @@ static int table__fill(struct table *t, const struct snapshot *s, const struct t
 		return -ENOMEM;
 	}
 	t->n_rows = n;
-	t->n_all = s->n_series;
+	t->n_all = all;
 	t->gap = 2;
 	for (int c = 0; c < COLUMNS; c++) {
-		t->shown[c] = c != COL_CONTAINER;
+		t->shown[c] = c != COL_CONTAINER && c != COL_FIRST;
 		t->width[c] = strlen(columns[c].title);
 	}
 	for (size_t i = 0; i < n; i++) {
-		fill_row(&t->rows[i], sorted[i], s->duration_ns);
+		const struct snapshot_series *first = snapshot__part(s, sorted[i], PART_FIRST_BYTE);
+
+		fill_row(&t->rows[i], sorted[i], first, s->duration_ns);
+		if (first)
+			t->shown[COL_FIRST] = true;
 		if (strcmp(sorted[i]->container, "/") != 0)
 			t->shown[COL_CONTAINER] = true;
 		for (int c = 0; c < COLUMNS; c++) {
@@ -288,6 +310,24 @@ static void add_reasons(struct text *out, const struct snapshot *s)
 	text__add(out, any || a->exemplars_lost ? "\n" : "(no reason was recorded)\n");
 }
 
+/* "not read: 3 new HTTP/2 connections, 1 new TLS connection, 12,345 bytes". */
+static void add_opaque(struct text *out, const struct snapshot *s)
+{
+	uint64_t http2 = s->acct.proto_conns[PROTO_HTTP2], tls = s->acct.proto_conns[PROTO_TLS];
+	char a[UNITS_LEN], b[UNITS_LEN];
+
+	if (!http2 && !tls && !s->acct.bytes_opaque)
+		return;
+	text__add(out, "not read:");
+	if (http2)
+		text__addf(out, " %s new HTTP/2 connection%s,", units__count(a, sizeof(a), http2),
+			   http2 == 1 ? "" : "s");
+	if (tls)
+		text__addf(out, " %s new TLS connection%s,", units__count(a, sizeof(a), tls),
+			   tls == 1 ? "" : "s");
+	text__addf(out, " %s bytes\n", units__count(b, sizeof(b), s->acct.bytes_opaque));
+}
+
 int table__print(FILE *out, const struct snapshot *s, const struct table_opts *opts)
 {
 	struct text text = {0};
@@ -301,6 +341,7 @@ int table__print(FILE *out, const struct snapshot *s, const struct table_opts *o
 	add_rows(&text, &t, opts->color);
 	add_accounting(&text, s);
 	add_reasons(&text, s);
+	add_opaque(&text, s);
 	if (text.failed)
 		err = -ENOMEM;
 	else if (fwrite(text.data, 1, text.len, out) != text.len || fflush(out))

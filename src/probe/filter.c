@@ -98,6 +98,26 @@ static int add_name(const char *option, const char *arg, const char **list, size
 	return 0;
 }
 
+static int add_proto(const char *arg, struct wire_opts *o)
+{
+	static const struct {
+		const char *name;
+		uint32_t bits;
+	} protos[] = {
+		{"nats", 1u << PROTO_NATS},
+		{"http", 1u << PROTO_HTTP | 1u << PROTO_HTTP2},
+		{"redis", 1u << PROTO_REDIS},
+	};
+
+	for (size_t i = 0; i < sizeof(protos) / sizeof(protos[0]); i++) {
+		if (strcmp(arg, protos[i].name) == 0) {
+			o->protos |= protos[i].bits;
+			return 0;
+		}
+	}
+	return log_fail(-EINVAL, "--proto %s: unknown protocol; known: nats, http, redis", arg);
+}
+
 int filter__host_root(const char *arg, const char **out)
 {
 	struct stat st;
@@ -123,11 +143,7 @@ int filter__option(int opt, const char *arg, struct wire_opts *o, struct filter_
 	case FILTER_OPT_PORT:
 		return add_number("--port", arg, 65535, NULL, o->ports, &o->n_ports,
 				  WIRE_MAX_PORTS);
-	case FILTER_OPT_PROTO:
-		return strcmp(arg, "nats") == 0
-			       ? 0
-			       : log_fail(-EINVAL, "--proto %s: unknown protocol; known: nats",
-					  arg);
+	case FILTER_OPT_PROTO: return add_proto(arg, o);
 	case FILTER_OPT_ROUTE:
 		if (view->n_routes == FILTER_MAX_ROUTES)
 			return too_many("--route", FILTER_MAX_ROUTES);

@@ -46,7 +46,7 @@ enum filter_option {
 	"                      containers (default /)\n"                                    \
 	"  --port PORT         this local or remote port; what is not understood there\n"   \
 	"                      is counted as unparsed\n"                                    \
-	"  --proto NAME        nats\n"                                                      \
+	"  --proto NAME        nats, http or redis; others are not read\n"                  \
 	"  --route GLOB        routes to print, for example 'rpc.*' (counters cover all)\n"
 
 #define FILTER_MAX_ROUTES 16

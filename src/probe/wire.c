@@ -40,6 +40,7 @@ struct wire {
 	size_t max_routes;
 	struct wire_opts opts;
 	struct wire_names *names;
+	bool opaque;	/* there were connections that are not read */
 	uint32_t named; /* series_used when cgroups were last looked up */
 	int stats_fd;
 	uint64_t opened_ns, timeout_ns, swept_ns, owners_ns, owners_seen;
@@ -70,6 +71,7 @@ static void set_filters(struct wire_bpf__rodata *ro, const struct wire_opts *o)
 	memcpy((void *)ro->targ_ports, o->ports, sizeof(o->ports));
 	memcpy((void *)ro->targ_cgroups, o->cgroups, sizeof(o->cgroups));
 	memcpy((void *)ro->targ_cgroup_levels, o->cgroup_levels, sizeof(o->cgroup_levels));
+	ro->targ_protos = o->protos ? o->protos : UINT32_MAX;
 	ro->targ_n_pids = (uint32_t)o->n_pids;
 	ro->targ_n_comms = (uint32_t)o->n_comms;
 	ro->targ_n_ports = (uint32_t)o->n_ports;
@@ -394,6 +396,9 @@ static void acct__add(struct wire_acct *sum, const struct wire_acct *a)
 	sum->exemplars += a->exemplars;
 	sum->exemplars_lost += a->exemplars_lost;
 	sum->conns += a->conns;
+	sum->bytes_opaque += a->bytes_opaque;
+	for (int i = 0; i < PROTO_MAX; i++)
+		sum->proto_conns[i] += a->proto_conns[i];
 	for (int i = 0; i < REASON_MAX; i++)
 		sum->reason[i] += a->reason[i];
 }
@@ -450,15 +455,10 @@ void wire__notice(struct wire *w)
 }
 
 /* Copies a series; its count is the histogram's total for those that have latency. */
-static void series__read(struct wire *w, const struct series_val *v, struct snapshot_series *out,
-			 uint32_t index)
+static void series__read(struct wire *w, const struct series_val *v, struct snapshot_series *out)
 {
 	memset(out, 0, sizeof(*out));
 	out->key = v->key;
-	if (index < SERIES_FIXED) {
-		out->key.role = (uint8_t)(index / STATUS_MAX);
-		out->key.status = (uint8_t)(index % STATUS_MAX);
-	}
 	out->bytes = v->bytes;
 	out->hist = v->hist;
 	out->count = v->count;
@@ -480,9 +480,9 @@ static int read_series(struct wire *w, struct snapshot *s)
 	if (!s->series)
 		return log_fail(-ENOMEM, "out of memory");
 	for (size_t i = s->acct.reason[REASON_SERIES_FULL] ? 0 : SERIES_FIXED; i < used; i++) {
-		if (i >= SERIES_FIXED && !w->series[i].used)
+		if (!w->series[i].used)
 			continue;
-		series__read(w, &w->series[i], &s->series[s->n_series], (uint32_t)i);
+		series__read(w, &w->series[i], &s->series[s->n_series]);
 		if (s->series[s->n_series].count)
 			s->n_series++;
 	}
@@ -540,7 +540,8 @@ static int housekeep(struct wire *w)
 		w->owners_seen = wanted;
 		err = run_iterator(w->owners);
 	}
-	if (!err && now - w->swept_ns > w->timeout_ns / 4) {
+	/* What passed in connections that nobody reads is told by the sweep. */
+	if (!err && (now - w->swept_ns > w->timeout_ns / 4 || w->opaque)) {
 		w->swept_ns = now;
 		err = run_iterator(w->sweep);
 	}
@@ -558,6 +559,7 @@ int wire__read(struct wire *w, struct snapshot *s)
 	s->time_ns = now_ns();
 	s->duration_ns = s->time_ns - w->opened_ns;
 	read_lanes(w, s);
+	w->opaque = s->acct.proto_conns[PROTO_HTTP2] || s->acct.proto_conns[PROTO_TLS];
 	err = read_series(w, s);
 	if (err)
 		return err;

@@ -23,6 +23,7 @@ struct wire_opts {
 	uint64_t timeout_ns;   /* 0: 5 s. An exchange older than this is unanswered */
 	uint64_t slow_ns;      /* 0: off. An exchange as slow goes to the ring buffer */
 	uint32_t sample;       /* 0: off. One exchange in N goes to the ring buffer */
+	uint32_t protos;       /* bits (1 << enum wire_proto); 0: all */
 	/* Filters; an empty list passes everything. */
 	uint32_t pids[WIRE_MAX_FILTER];
 	size_t n_pids;

@@ -453,6 +453,10 @@ static void test_routes_full(void **state)
 static void test_series_full(void **state)
 {
 	static const char *const status[] = {"503", "408", "100"};
+	static const struct series_key error = {
+		.proto = PROTO_NATS, .role = ROLE_CLIENT, .status = STATUS_ERROR};
+	static const struct series_key ok = {
+		.proto = PROTO_NATS, .role = ROLE_CLIENT, .status = STATUS_OK};
 	struct flow f = new_client(&t, 0);
 	uint64_t fixed = 0;
 
@@ -466,8 +470,7 @@ static void test_series_full(void **state)
 	assert_int_not_equal(acct_of(&t).reason[REASON_SERIES_FULL], 0);
 	assert_series_total(36);
 	for (size_t i = 0; i < SERIES_FIXED; i++) {
-		if (i != SERIES_OTHER(ROLE_CLIENT, STATUS_ERROR) &&
-		    i != SERIES_OTHER(ROLE_CLIENT, STATUS_OK))
+		if (i != series__other(&error) && i != series__other(&ok))
 			assert_int_equal(hist_count(&t.series[i]), 0);
 		fixed += hist_count(&t.series[i]);
 	}

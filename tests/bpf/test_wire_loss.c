@@ -321,15 +321,15 @@ static void test_foreign_protocols(void **state)
 	static const char *const texts[] = {
 		"+OK\r\n",
 		"PING\r\n",
-		"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-		"*2\r\n$3\r\nGET\r\n$1\r\na\r\n",
+		"GET / HTCPCP/1.0\r\nHost: x\r\n\r\n",
+		"*2\r\n$3\r\nFOO\r\n$1\r\na\r\n",
 	};
 
 	(void)state;
 	for (int i = 0; i < 4; i++) {
-		struct flow f = new_flow(&t, 50000, 6379, i);
+		struct flow f = new_flow(&t, 50000, 7777, i);
 
-		for (int k = 0; k < 31; k++)
+		for (int k = 0; k < 254; k++)
 			send_text(&f, k & 1 ? OUT : IN, texts[i]);
 		assert_int_equal(conn_field(&t, i, "proto"), PROTO_NEW);
 		send_text(&f, OUT, texts[i]);

@@ -724,12 +724,12 @@ adds_up() {
 
 # ---- beside others
 
-@test "HTTP and a talk like Redis's are left alone, and on a claimed port counted as unparsed" {
+@test "--proto nats: HTTP and Redis are left alone, and on a claimed port counted as unparsed" {
 	local p=t70 n=100 http redis
 	node_spawn others others "{\"n\": $n, \"go\": \"$BATS_TEST_TMPDIR/go\"}"
 	read -r _ http redis < <(grep ready "$(log_of others)")
-	trace_spawn pid --pid "$(pid_of others)"
-	trace_spawn port --port "$http" --port "$redis"
+	trace_spawn pid --proto nats --pid "$(pid_of others)"
+	trace_spawn port --proto nats --port "$http" --port "$redis"
 	trace_ready pid port
 	touch "$BATS_TEST_TMPDIR/go"
 	wait_exit others 30

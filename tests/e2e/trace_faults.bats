@@ -249,7 +249,7 @@ programs_gone() {
 		--port http
 		--cgroup /no/such/cgroup
 		--host-root /no/such/root
-		--proto http
+		--proto gopher
 		--sort p50
 		--sample 0
 		--sample x

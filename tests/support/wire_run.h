@@ -39,6 +39,7 @@ struct wire_setup {
 	uint32_t routes;
 	uint32_t series; /* besides the fixed ones */
 	uint16_t port;	 /* the only one wanted */
+	uint32_t protos; /* bits (1 << enum wire_proto) */
 };
 
 struct wire_test {
@@ -102,6 +103,8 @@ static inline void wire_test__open(struct wire_test *t, const struct wire_setup 
 		s->rodata->targ_timeout_ns = c->timeout_ns;
 	if (c->routes)
 		s->rodata->targ_max_routes = c->routes;
+	if (c->protos)
+		s->rodata->targ_protos = c->protos;
 	if (c->port) {
 		s->rodata->targ_ports[0] = c->port;
 		s->rodata->targ_n_ports = 1;
@@ -289,8 +292,9 @@ static inline uint64_t sum_of(const struct wire_acct *a, const int *reasons)
 /* Both identities, and that every part is the sum of its reasons. */
 static inline void check_identities(const struct wire_acct *a, const char *what)
 {
-	static const int one_way[] = {REASON_NO_REPLY,	REASON_PULL,	 REASON_INTERNAL,
-				      REASON_AMBIGUOUS, REASON_LISTENER, 0};
+	static const int one_way[] = {
+		REASON_NO_REPLY, REASON_PULL,	   REASON_INTERNAL, REASON_AMBIGUOUS,
+		REASON_LISTENER, REASON_NO_ANSWER, REASON_PUSH,	    0};
 	static const int unanswered[] = {REASON_TIMEOUT, REASON_CLOSED, REASON_SUPERSEDED,
 					 REASON_NOT_ANSWERED, 0};
 	static const int dropped[] = {REASON_TABLE_FULL, REASON_GAP_LOST, REASON_NO_MEMORY,
@@ -352,8 +356,9 @@ static inline int64_t route_id(const struct wire_test *t, const char *name)
 	return id;
 }
 
-static inline const struct series_val *series_of(const struct wire_test *t, enum wire_role role,
-						 enum wire_status status, const char *route)
+static inline const struct series_val *series_at(const struct wire_test *t, enum wire_proto proto,
+						 enum wire_role role, enum wire_status status,
+						 enum wire_part part, const char *route)
 {
 	int64_t id = route_id(t, route);
 
@@ -361,10 +366,16 @@ static inline const struct series_val *series_of(const struct wire_test *t, enum
 		const struct series_val *v = &t->series[i];
 
 		if (v->used && v->key.role == role && v->key.status == status &&
-		    v->key.route == id && v->key.proto == PROTO_NATS)
+		    v->key.route == id && v->key.proto == proto && v->key.part == part)
 			return v;
 	}
 	return NULL;
+}
+
+static inline const struct series_val *series_of(const struct wire_test *t, enum wire_role role,
+						 enum wire_status status, const char *route)
+{
+	return series_at(t, PROTO_NATS, role, status, PART_WHOLE, route);
 }
 
 static inline uint64_t hist_count(const struct series_val *v)

@@ -279,9 +279,120 @@ static void test_random_subjects_against_the_reference(void **state)
 	}
 }
 
+/* ---- HTTP paths */
+
+static void test_paths(void **state)
+{
+	static const struct pair pairs[] = {
+		{"/", "GET /"},
+		{"*", "GET *"},
+		{"/claude-proxy/v1/messages", "GET /claude-proxy/v1/messages"},
+		{"/users/123", "GET /users/{n}"},
+		{"/users/123/", "GET /users/{n}/"},
+		{"/users/user123", "GET /users/user123"},
+		{"/day/2024-11-21", "GET /day/{n}"},
+		{"/-/metrics", "GET /-/metrics"},
+		{"/v1/550e8400-e29b-41d4-a716-446655440000", "GET /v1/{id}"},
+		{"/obj/507f1f77bcf86cd799439011", "GET /obj/{id}"},
+		{"/vpc/i-0a1b2c3d4e5f67890/x", "GET /vpc/{id}/x"},
+		{"/watch/dQw4w9WgXcQabcdef", "GET /watch/{id}"},
+		{"/static/kubernetes-dashboard-v2", "GET /static/kubernetes-dashboard-v2"},
+		{"/static/jquery-3.6.0.min.js", "GET /static/jquery-3.6.0.min.js"},
+		{"/.well-known/openid-configuration", "GET /.well-known/openid-configuration"},
+		{"/name/J%C3%BCrgen", "GET /name/{id}"},
+		{"/mail/a@b.c", "GET /mail/{id}"},
+		{"/x/a=b", "GET /x/{id}"},
+		{"/x/\x01", "GET /x/{id}"},
+		{"/x/\xc3\xbc/y", "GET /x/{id}/y"},
+		{"/cart;jsessionid=1A2B/buy", "GET /cart/buy"},
+		{"/cart;1/2;3", "GET /cart/{n}"},
+		{"/users:batchGet", "GET /users:batchGet"},
+		{"//a//", "GET //a//"},
+		{"example.com:443", "GET example.com:443"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(pairs); i++) {
+		route__path(&norm, "GET", pairs[i].subject, strlen(pairs[i].subject), 256);
+		if (strcmp(norm.name, pairs[i].route))
+			fail_msg("'%s': '%s', not '%s'", pairs[i].subject, norm.name,
+				 pairs[i].route);
+		assert_filled(pairs[i].subject);
+	}
+}
+
+/* Longer than the room, and longer than what is looked at. */
+static void test_long_paths(void **state)
+{
+	char path[600];
+
+	(void)state;
+	for (size_t n = 1; n < sizeof(path); n++) {
+		memset(path, 'a', sizeof(path));
+		path[0] = '/';
+		route__path(&norm, "GET", path, n, 256);
+		assert_int_equal(strlen(norm.name), n + 4 < ROUTE_LEN ? n + 4 : ROUTE_LEN - 1);
+		assert_int_equal(norm.name[strlen(norm.name) - 1] == '>', n + 4 >= ROUTE_LEN);
+		assert_filled(path);
+		/* what is not looked at decides nothing */
+		for (size_t i = 0; i < n; i++)
+			path[i] = "/123"[i % 4];
+		route__path(&norm, "GET", path, n, 64);
+		assert_filled(path);
+		if (n > 64) {
+			char was[ROUTE_LEN];
+
+			memcpy(was, norm.name, sizeof(was));
+			path[65 < n ? 65 : 64] = 'x';
+			route__path(&norm, "GET", path, n, 64);
+			assert_string_equal(norm.name, was);
+			assert_int_equal(norm.name[strlen(norm.name) - 1], '>');
+		}
+	}
+}
+
+static void test_random_paths_against_the_reference(void **state)
+{
+	static const char *const parts[] = {
+		"/",	    "/",
+		"/",	    "123",
+		"users",    ";",
+		"%20",	    "7T8Zc0uY2fFqkVbA1rEw9x",
+		"a",	    "-",
+		"deadbeef", "0",
+		"_",	    "550e8400-e29b-41d4-a716-446655440000",
+		"\xff",	    "*",
+		"Z",	    ".",
+		"@",	    " ",
+	};
+	struct rng r = {.state = 6};
+	char path[1024], want[ROUTE_LEN];
+
+	(void)state;
+	for (int i = 0; i < 100000; i++) {
+		size_t n = 0;
+
+		for (uint32_t k = rng__in(&r, 0, rng__chance(&r, 1, 4) ? 20 : 6); k; k--) {
+			const char *part = parts[rng__next(&r) % COUNT(parts)];
+
+			memcpy(path + n, part, strlen(part));
+			n += strlen(part);
+		}
+		path[n] = 0;
+		route_ref__path("POST", path, n, want);
+		route__path(&norm, "POST", path, n, sizeof(path));
+		if (strcmp(norm.name, want))
+			fail_msg("'%s': '%s', not '%s'", path, norm.name, want);
+		assert_filled(path);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_long_paths),
+		cmocka_unit_test(test_random_paths_against_the_reference),
 		cmocka_unit_test(test_inbox),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_ids),

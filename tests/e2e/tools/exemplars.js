@@ -4,7 +4,7 @@
 // Times in ns; they were printed in us. Usage: exemplars.js <log
 "use strict";
 const line =
-	/^ +([\d.]+) s +([\d.]+) ms +(\S+) +(\S+) +(\S+)  (.+)\[(\d+)\] :(\d+) -> :(\d+)  (\d+) bytes$/;
+	/^ +([\d.]+) s +([\d.]+) ms +(\S+) +(\S+) +(\S.*?)  (.+)\[(\d+)\] :(\d+) -> :(\d+)  (\d+) bytes$/;
 const list = [];
 for (const text of require("fs").readFileSync(0, "utf8").split("\n")) {
 	const m = line.exec(text);

@@ -100,18 +100,20 @@ trace_final() {
 #   identity      the books are closed: sums and their reasons, and the series against them
 #   clean         and everything was answered, framed and known
 prelude='
-def view(r): reduce (.series[] | select(.route == r)) as $s ({};
+def wholes: .series[] | select(.part == null);
+def view(r): reduce (wholes | select(.route == r)) as $s ({};
 	.[$s.role + " " + $s.status] += $s.count);
-def all: reduce .series[] as $s ({}; .[$s.role + " " + $s.status] += $s.count);
+def all: reduce wholes as $s ({}; .[$s.role + " " + $s.status] += $s.count);
 def routes: [.series[].route] | unique;
-def measured: [.series[] | select(.status | IN("ok", "no_responders", "error")).count] | add // 0;
-def given_up: [.series[] | select(.status == "unanswered").count] | add // 0;
+def given_up: [wholes | select(.status == "unanswered").count] | add // 0;
+def measured: [wholes | select(.status | IN("unanswered", "proto_err") | not).count] | add // 0;
 def sums: .accounting |
 	.seen + .in_flight_before ==
 		.matched + .one_way + .in_flight + .unanswered + .dropped and
 	.bytes_seen == .bytes_framed + .bytes_unparsed and
 	(.reasons as $r |
-		.one_way == $r.no_reply + $r.pull + $r.internal + $r.ambiguous + $r.listener and
+		.one_way == $r.no_reply + $r.pull + $r.internal + $r.ambiguous + $r.listener +
+			$r.no_answer + $r.push and
 		.unanswered == $r.timeout + $r.closed + $r.superseded + $r.not_answered and
 		.dropped == $r.table_full + $r.gap_lost + $r.no_memory + $r.id_long and
 		.orphans == $r.orphan and

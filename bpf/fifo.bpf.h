@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Exchanges in flight where answers come in the order of the requests. The framers number both, and
+ * a request's number is its slot: a few in the connection's state, and a ring in a storage of its
+ * own, made when a pipeline first needs it. What does not fit there is dropped and counted.
+ *
+ * Only the holder of the request direction's lock puts entries in; taking one out is a
+ * compare-and-swap of its word, which one of answer, sweep and close wins.
+ */
+#ifndef HOPSCOPE_FIFO_BPF_H
+#define HOPSCOPE_FIFO_BPF_H
+
+#include "exemplar.bpf.h"
+#include "flight.bpf.h"
+#include "source.bpf.h"
+
+#define FIFO_SLOTS 1024 /* 16 KiB, see FLIGHT_SETS */
+
+struct fifo_ring {
+	struct fifo_entry slot[FIFO_SLOTS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct fifo_ring);
+} fifo_rings SEC(".maps");
+
+/* See test_conns. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 4);
+	__type(key, __u32);
+	__type(value, struct fifo_ring);
+} test_rings SEC(".maps");
+
+/* An entry's word: bytes of the request, route, tag and flags. */
+enum fifo_flag {
+	FIFO_OPEN = 1,
+	FIFO_ASKED = 2,	   /* the request's last byte has passed */
+	FIFO_BLOCKING = 4, /* may wait for others */
+	FIFO_SERVER = 8,
+};
+
+#define FIFO_TAG_MASK 0xfff
+
+/* The number's bits above those that every slot's index tells. */
+static __always_inline __u32 fifo__tag(__u32 seq)
+{
+	return seq / FIFO_FIRST & FIFO_TAG_MASK;
+}
+
+static __always_inline __u32 fifo__tag_of(__u64 word)
+{
+	return (__u32)(word >> 4) & FIFO_TAG_MASK;
+}
+
+static __always_inline __u32 fifo__route_of(__u64 word)
+{
+	return (__u32)(word >> 16) & 0xffff;
+}
+
+static __always_inline __u32 fifo__role_of(__u64 word)
+{
+	return word & FIFO_SERVER ? ROLE_SERVER : ROLE_CLIENT;
+}
+
+static __always_inline bool fifo__take(struct fifo_entry *e, __u32 seq, struct exchange *out)
+{
+	__u64 word = *(volatile __u64 *)&e->word;
+
+	if (!word || fifo__tag_of(word) != fifo__tag(seq))
+		return false;
+	out->t0 = e->t0;
+	out->word = word;
+	return __sync_val_compare_and_swap(&e->word, word, 0) == word;
+}
+
+/* Takes out request `seq`, wherever it is. */
+static __always_inline bool fifo__find(wire_ctx *ctx, struct conn *c, __u32 seq,
+				       struct exchange *out)
+{
+	struct fifo_ring *ring;
+
+	if (fifo__take(&c->stream.first[seq & (FIFO_FIRST - 1)], seq, out))
+		return true;
+	if (!c->flights)
+		return false;
+	ring = wire_ctx__ring(ctx, c, false);
+	return ring && fifo__take(&ring->slot[seq & (FIFO_SLOTS - 1)], seq, out);
+}
+
+/* An exchange that was taken out ends without an answer. */
+__noinline int fifo__give_up(struct wire_acct *a, struct conn *c, const struct exchange *x,
+			     __u32 reason)
+{
+	struct flight f = {};
+
+	if (!a || !c || !x)
+		return 0;
+	f.t0 = x->t0;
+	f.bytes = (__u32)(x->word >> 32);
+	f.route = (__u16)fifo__route_of(x->word);
+	f.role = (__u8)fifo__role_of(x->word);
+	/* Bytes missed on either side: which answer is whose was not known since. */
+	if (c->lost_ns[IN] > f.t0 || c->lost_ns[OUT] > f.t0)
+		reason = REASON_GAP_LOST;
+	flight__give_up(a, series__get(a, c, f.route, f.role, STATUS_UNANSWERED), &f, reason);
+	return 0;
+}
+
+/*
+ * Is the slot free for the request in s->opening? What was passed over when the place was lost, and
+ * what is too old, goes.
+ */
+static __always_inline bool fifo__room(struct conn *c, struct wire_acct *a, struct lane_scratch *s,
+				       struct fifo_entry *e)
+{
+	struct exchange *x = &s->x;
+	__u32 behind;
+	bool old;
+
+	x->word = *(volatile __u64 *)&e->word;
+	if (!x->word)
+		return true;
+	behind = ((fifo__tag(s->opening.seq) - fifo__tag_of(x->word)) & FIFO_TAG_MASK) * FIFO_FIRST;
+	x->t0 = e->t0;
+	old = !(x->word & FIFO_BLOCKING) && (__s64)(s->opening.t0 - x->t0) > (__s64)targ_timeout_ns;
+	/* One more: its answer may be at hand on another CPU, counted and not taken out yet. */
+	if (!old && behind && behind <= s->opening.waiting + 1)
+		return false;
+	if (__sync_val_compare_and_swap(&e->word, x->word, 0) == x->word)
+		fifo__give_up(a, c, x, old ? REASON_TIMEOUT : REASON_GAP_LOST);
+	return true;
+}
+
+/* The first slots have no room: the ring, made when there is none. NULL: it has none either. */
+static __noinline struct fifo_entry *fifo__more(wire_ctx *ctx, struct conn *c, struct wire_acct *a,
+						struct lane_scratch *s)
+{
+	struct fifo_ring *ring = wire_ctx__ring(ctx, c, true);
+	struct fifo_entry *e;
+
+	if (!ring) {
+		a->reason[REASON_NO_MEMORY]++;
+		return NULL;
+	}
+	c->flights = 1;
+	e = &ring->slot[s->opening.seq & (FIFO_SLOTS - 1)];
+	if (fifo__room(c, a, s, e))
+		return e;
+	a->reason[REASON_TABLE_FULL]++;
+	return NULL;
+}
+
+/* The request in s->opening begins an exchange. */
+static __always_inline void fifo__open(wire_ctx *ctx, struct conn *c, struct wire_acct *a,
+				       struct lane_scratch *s)
+{
+	struct fifo_entry *e = &c->stream.first[s->opening.seq & (FIFO_FIRST - 1)];
+
+	a->seen++;
+	if (!fifo__room(c, a, s, e)) {
+		e = fifo__more(ctx, c, a, s);
+		if (!e) {
+			a->dropped++;
+			return;
+		}
+	}
+	e->t0 = s->opening.t0;
+	STORE_RELEASE(&e->word, s->opening.word | fifo__tag(s->opening.seq) << 4 | FIFO_OPEN);
+	a->in_flight++;
+}
+
+static __always_inline bool fifo__asked_at(struct fifo_entry *e, __u32 seq, __u64 bytes)
+{
+	__u64 word = *(volatile __u64 *)&e->word;
+
+	if (!word || fifo__tag_of(word) != fifo__tag(seq))
+		return false;
+	__sync_val_compare_and_swap(&e->word, word, (word & 0xffffffff) | FIFO_ASKED | bytes << 32);
+	return true;
+}
+
+/* The request's last byte has passed; the answer may have come already. */
+static __always_inline void fifo__asked(wire_ctx *ctx, struct conn *c, __u32 seq, __u64 bytes)
+{
+	struct fifo_ring *ring;
+
+	if (fifo__asked_at(&c->stream.first[seq & (FIFO_FIRST - 1)], seq, bytes) || !c->flights)
+		return;
+	ring = wire_ctx__ring(ctx, c, false);
+	if (ring)
+		fifo__asked_at(&ring->slot[seq & (FIFO_SLOTS - 1)], seq, bytes);
+}
+
+/*
+ * The exchange s->x, which was taken out, ends with s->answer. Built in memory, not on the stack,
+ * which is short here. Global, as others here: the verifier looks once, not at every call.
+ */
+__noinline int exchange__end(struct wire_acct *a, struct conn *c, struct lane_scratch *s)
+{
+	__u64 word, ns, bytes;
+	__u32 part = PART_WHOLE;
+	struct series_val *v;
+
+	if (!a || !c || !s)
+		return 0;
+	word = s->x.word;
+	bytes = (word >> 32) + s->answer.bytes;
+	a->in_flight--;
+	a->matched++;
+#pragma clang loop unroll(disable)
+	do {
+		ns = (part ? s->answer.begin : s->answer.end) - s->x.t0;
+		if ((__s64)ns < 0)
+			ns = 0;
+		v = series__get_part(a, c, fifo__route_of(word), fifo__role_of(word),
+				     s->answer.status, part);
+		if (!v)
+			break;
+		series__add(v, ns, part ? 0 : bytes);
+		if (!part && exemplar__wanted(a, ns))
+			exemplar__send(a, c, &v->key, s->x.t0, ns, bytes);
+	} while (s->answer.begin && ++part <= PART_FIRST_BYTE);
+	return 0;
+}
+
+#endif

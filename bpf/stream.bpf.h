@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The hooks that the HTTP and Redis framers share: how bytes come. */
+#ifndef HOPSCOPE_STREAM_BPF_H
+#define HOPSCOPE_STREAM_BPF_H
+
+#include "fifo.bpf.h"
+#include "kept.bpf.h"
+
+struct stream_io {
+	wire_ctx *ctx;
+	struct conn *conn;
+	struct wire_acct *acct;
+	struct lane_scratch *scratch;
+	__u32 off; /* of the direction's next byte */
+	__u32 dir;
+};
+
+static __always_inline int stream_io__load(struct stream_io *io, struct stream_run *r, __u32 off,
+					   __u32 at, __u32 n)
+{
+	return wire_ctx__load(io->ctx, io->off + off, r->win + at, n);
+}
+
+static __always_inline int stream_io__keep(struct stream_io *io, struct stream_run *r, __u32 at,
+					   __u32 n)
+{
+	(void)n;
+	if (at > STREAM_WIN_MASK - STREAM_KEEP_MAX)
+		return -1;
+	return kept__put(io->conn, io->dir, r->win + at);
+}
+
+static __always_inline int stream_io__kept(struct stream_io *io, struct stream_run *r, __u32 at,
+					   __u32 n)
+{
+	(void)at; /* always STREAM_WIN_PAD */
+	return kept__take(io->conn, io->dir, r->win + STREAM_WIN_PAD, n);
+}
+
+static __always_inline __u64 stream_run__now(struct stream_run *r)
+{
+	if (!r->now)
+		r->now = bpf_ktime_get_ns();
+	return r->now;
+}
+
+static __always_inline void acct__one_way(struct wire_acct *a, __u32 reason)
+{
+	a->seen++;
+	a->one_way++;
+	a->reason[reason & (REASON_MAX - 1)]++;
+}
+
+static __always_inline void acct__orphan(struct wire_acct *a)
+{
+	a->orphans++;
+	a->reason[REASON_ORPHAN]++;
+}
+
+/* A request that cannot be told from others: its answer will not be known as its own. */
+static __always_inline void acct__unsure(struct wire_acct *a)
+{
+	a->seen++;
+	a->dropped++;
+	a->reason[REASON_GAP_LOST]++;
+}
+
+#endif
