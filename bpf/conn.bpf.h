@@ -88,12 +88,10 @@ struct conn {
 	__u8 named;	 /* enum conn_filter: the verdict on its cgroup's names */
 	__u32 overflow;	 /* how many of its exchanges are in the overflow map, at most */
 	__u8 trying;	 /* enum wire_proto whose state this is while `proto` is PROTO_NEW */
+	__u8 plain;	 /* a TLS socket whose text is read by bpf/tls.bpf.c */
 	__u8 fresh;	 /* nothing had passed when it was first seen */
-	__u8 pad1[2];
+	__u8 pad1;
 	__u64 last_route; /* hash and route of the last subject or path, as in route_cache */
-	/* Of what is recognised, as of HTTP/2 and TLS: all that is known. */
-	__u64 bytes_opaque;
-	__u64 bytes_told; /* of them, those that a lane counts already */
 	union {
 		struct { /* NATS, and as long as nothing else looks likely */
 			struct nats_dir nats[2];
@@ -103,6 +101,8 @@ struct conn {
 		struct stream_conn stream; /* HTTP, Redis */
 	};
 	__u64 series_cache[CONN_CACHE]; /* route, role, status and index of a series, in one word */
+	__u64 bytes_opaque;		/* where nothing is read (HTTP/2, TLS): all that is known */
+	__u64 bytes_told;		/* of them, those that a lane counts already */
 };
 
 struct {
@@ -126,7 +126,7 @@ struct {
 } test_conns SEC(".maps");
 
 /* Raised by every attach: what passed in between was not seen, and is not a gap. */
-__u32 attach_epoch = 1;
+__u32 attach_epoch SHARED = 1;
 
 const volatile __u32 targ_protos = ~0u; /* bit (enum wire_proto): wanted */
 const volatile __u32 targ_pids[16];
@@ -140,7 +140,7 @@ const volatile __u32 targ_cgroup_levels[16];
 const volatile __u32 targ_n_cgroups;
 
 /* Segments of sockets without a known owner: the reader then looks through all files again. */
-__u64 owners_wanted;
+__u64 owners_wanted SHARED = 0;
 
 static __always_inline bool filter__port(const struct conn *c)
 {

@@ -51,11 +51,14 @@ static __always_inline bool peek__is_redis(__u64 w, __u32 n)
 	       (n < 3 || next == '\r' || (next >= '0' && next <= '9'));
 }
 
-/* The record of a ClientHello or ServerHello. */
+/* The record of a ClientHello or ServerHello; or, of a connection that was there, one of data. */
 static __always_inline bool peek__is_tls(__u64 w)
 {
+	__u32 len = (__u32)(w >> 24 & 0xff) << 8 | (__u32)(w >> 32 & 0xff);
 	__u8 hello = (__u8)(w >> 40);
 
+	if ((__u32)(w & 0xffffff) == 0x030317)
+		return len >= 16 && len <= 16384 + 256;
 	return (__u16)w == 0x0316 && (__u8)(w >> 16) <= 4 && (hello == 1 || hello == 2);
 }
 
@@ -111,6 +114,14 @@ static __noinline __u32 feed__guess(wire_ctx *ctx, struct conn *c, struct wire_a
 {
 	__u32 proto;
 
+	if (c->proto == PROTO_NATS) { /* after the server's INFO in plain text */
+		if (feed__peek(ctx, s) != PROTO_TLS)
+			return PROTO_NATS;
+		c->proto = PROTO_TLS;
+		a->proto_conns[PROTO_NATS]--;
+		a->proto_conns[PROTO_TLS]++;
+		return PROTO_TLS;
+	}
 	if (c->trying)
 		return c->trying;
 	if (c->nats[IN].sync != NATS_LOST || c->nats[OUT].sync != NATS_LOST)
@@ -306,7 +317,7 @@ static __always_inline void feed__segment(wire_ctx *ctx, struct conn *c, struct 
 {
 	__u32 proto = c->proto;
 
-	if (proto == PROTO_NEW)
+	if (proto == PROTO_NEW || (proto == PROTO_NATS && c->nats[dir & 1].sync == NATS_LOST))
 		proto = feed__guess(ctx, c, a, s, dir);
 	if (proto == PROTO_NATS)
 		feed__nats(ctx, c, a, s, dir);

@@ -14,6 +14,9 @@
 #include "route.h"
 #include "exchange.bpf.h"
 
+/* Variables that all objects on these maps have in common: see src/probe/shared.h. */
+#define SHARED SEC(".data.shared")
+
 /* Payload bytes pass through here: not mmapable. */
 struct lane_scratch {
 	__u32 off;	      /* the segment: of its payload in the packet, and */
@@ -51,7 +54,7 @@ struct {
 } scratches SEC(".maps");
 
 /* Runs that found no free lane. Atomic: there is no lane to count in. */
-__u64 lanes_busy;
+__u64 lanes_busy SHARED = 0;
 
 /* Claims a lane of this CPU; its index in *at. NULL: none is free, counted. */
 static __always_inline struct wire_acct *lane__claim(__u32 *at)

@@ -29,7 +29,7 @@ static __always_inline bool relay__is(__u32 verbs)
 }
 
 /* Raised whenever some process is found to be a forwarder: sockets then look again. */
-__u32 relay_epoch = 1;
+__u32 relay_epoch SHARED = 1;
 
 static __noinline void relay__add(__u32 tgid, __u32 verb)
 {

@@ -44,8 +44,8 @@ struct {
 
 const volatile __u32 targ_max_routes = 256;
 const volatile __u32 targ_max_series = 512; /* SERIES_FIXED included */
-__u32 routes_used = 1;			    /* 0 is "(other)" */
-__u32 series_used = SERIES_FIXED;
+__u32 routes_used SHARED = 1;		    /* 0 is "(other)" */
+__u32 series_used SHARED = SERIES_FIXED;
 
 struct route_feed {
 	struct route_norm *norm;

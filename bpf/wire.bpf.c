@@ -15,32 +15,9 @@
 #include <linux/ipv6.h>
 #include <linux/tcp.h>
 
-/* What the framers need of their includer. */
-struct nats_io;
-struct nats_run;
-struct stream_io;
-struct stream_run;
-struct http_unit;
-struct redis_unit;
-static __always_inline int nats_io__load(struct nats_io *io, struct nats_run *r, __u32 off,
-					 __u32 at, __u32 n);
-static __always_inline int nats_io__keep(struct nats_io *io, struct nats_run *r, __u32 at, __u32 n);
-static __always_inline int nats_io__kept(struct nats_io *io, struct nats_run *r, __u32 at, __u32 n);
-static __always_inline void nats_io__message(struct nats_io *io, struct nats_run *r);
-static __always_inline int stream_io__load(struct stream_io *io, struct stream_run *r, __u32 off,
-					   __u32 at, __u32 n);
-static __always_inline int stream_io__keep(struct stream_io *io, struct stream_run *r, __u32 at,
-					   __u32 n);
-static __always_inline int stream_io__kept(struct stream_io *io, struct stream_run *r, __u32 at,
-					   __u32 n);
-static __always_inline void http_io__event(struct stream_io *io, struct stream_run *r,
-					   struct http_unit *u);
-static __always_inline void redis_io__event(struct stream_io *io, struct stream_run *r,
-					    struct redis_unit *u);
-#define NATS_LOOP(n, fn, ctx)	bpf_loop(n, fn, ctx, 0)
-#define STREAM_LOOP(n, fn, ctx) bpf_loop(n, fn, ctx, 0)
-
+#include "feed_hooks.bpf.h"
 #include "feed.bpf.h"
+#include "expire.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -249,152 +226,15 @@ int wire_ingress(struct __sk_buff *skb)
 	return on_packet(skb, IN);
 }
 
-struct expire_ctx {
-	struct wire_acct *acct;
-	struct conn *conn;
-	struct lane_scratch *scratch; /* the connection has ended; else NULL */
-	struct flights *flights;
-	struct fifo_ring *ring;
-	__u64 before; /* entries older than this go */
-	__u64 cookie; /* != 0: entries of this socket only */
-	__u32 reason;
-	__u32 answered;	 /* number of the request whose answer comes next, and */
-	__u32 answering; /* whether it is under way: it is not given up */
-};
-
-static __always_inline void expire__one(struct expire_ctx *e, struct flight *f)
+/* The tables of a socket's connection, where it has any. */
+static __always_inline void expire__tables(struct expire_ctx *e, struct sock *sk)
 {
-	if (*(volatile __u64 *)&f->id && f->t0 < e->before)
-		flight__expire(e->acct, e->conn, f, e->reason);
-}
-
-static long expire__slot(__u32 i, void *ctx)
-{
-	struct expire_ctx *e = ctx;
-
-	expire__one(e, &e->flights->set[(i / FLIGHT_WAYS) & (FLIGHT_SETS - 1)]
-				.slot[i & (FLIGHT_WAYS - 1)]);
-	return 0;
-}
-
-static long expire__first(__u32 i, void *ctx)
-{
-	struct expire_ctx *e = ctx;
-
-	expire__one(e, &e->conn->first[(i / FLIGHT_WAYS) & 1].slot[i & (FLIGHT_WAYS - 1)]);
-	return 0;
-}
-
-static __always_inline void expire__entry(struct expire_ctx *e, struct fifo_entry *f, __u32 slot)
-{
-	struct exchange x = {.word = *(volatile __u64 *)&f->word};
-
-	if (!x.word)
-		return;
-	x.t0 = f->t0;
-	if (e->reason == REASON_TIMEOUT &&
-	    (x.t0 >= e->before || (x.word & FIFO_BLOCKING) ||
-	     (e->answering && fifo__tag_of(x.word) == fifo__tag(e->answered) &&
-	      ((slot ^ e->answered) & (FIFO_FIRST - 1)) == 0)))
-		return;
-	if (__sync_val_compare_and_swap(&f->word, x.word, 0) == x.word)
-		fifo__give_up(e->acct, e->conn, &x, e->reason);
-}
-
-static long expire__fifo(__u32 i, void *ctx)
-{
-	struct expire_ctx *e = ctx;
-
-	expire__entry(e, &e->conn->stream.first[i & (FIFO_FIRST - 1)], i);
-	return 0;
-}
-
-static long expire__ring(__u32 i, void *ctx)
-{
-	struct expire_ctx *e = ctx;
-
-	expire__entry(e, &e->ring->slot[i & (FIFO_SLOTS - 1)], i);
-	return 0;
-}
-
-static __always_inline void expire__stream(struct expire_ctx *e, struct sock *sk)
-{
-	struct conn *c = e->conn;
-
-	if (c->flights)
-		e->ring = bpf_sk_storage_get(&fifo_rings, sk, 0, 0);
-	if (c->proto == PROTO_HTTP) {
-		e->answering = c->stream.http.pair.busy;
-		e->answered = c->stream.http.pair.answered;
-		if (e->scratch) {
-			http__closed(c, e->acct, e->scratch, IN, e->ring);
-			http__closed(c, e->acct, e->scratch, OUT, e->ring);
-		}
-	} else {
-		e->answering = c->stream.redis.pair.busy;
-		e->answered = c->stream.redis.pair.answered;
-	}
-	bpf_loop(FIFO_FIRST, expire__fifo, e, 0);
-	if (e->ring)
-		bpf_loop(FIFO_SLOTS, expire__ring, e, 0);
-}
-
-/* Bytes of connections that nobody reads go to a lane from time to time. */
-static __always_inline void expire__opaque(struct wire_acct *a, struct conn *c)
-{
-	__u64 told = c->bytes_told, now = *(volatile __u64 *)&c->bytes_opaque, n = now - told;
-
-	if (!n || __sync_val_compare_and_swap(&c->bytes_told, told, now) != told)
-		return;
-	a->bytes_opaque += n;
-	if (c->claimed) {
-		a->bytes_seen += n;
-		acct__unparsed(a, n, REASON_UNKNOWN);
-	}
-}
-
-/* Gives up what is old enough in the connection's own places. */
-static __always_inline void expire__conn(struct expire_ctx *e, struct sock *sk)
-{
-	__u32 proto = e->conn->proto;
-
-	if (proto__is_stream(proto)) {
-		expire__stream(e, sk);
-		return;
-	}
-	if (proto != PROTO_NATS) {
-		expire__opaque(e->acct, e->conn);
-		return;
-	}
-	bpf_loop(2 * FLIGHT_WAYS, expire__first, e, 0);
 	if (!e->conn->flights)
 		return;
-	e->flights = bpf_sk_storage_get(&flight_tables, sk, 0, 0);
-	if (e->flights)
-		bpf_loop(FLIGHT_SLOTS, expire__slot, e, 0);
-}
-
-static long expire__overflow(struct bpf_map *map, const void *key, void *value, void *ctx)
-{
-	struct expire_ctx *e = ctx;
-	const struct overflow_key *k = key;
-	struct overflow_val *v = value;
-	struct flight f = v->flight;
-	struct series_key sk = {.cgroup = v->cgroup,
-				.route = f.route,
-				.proto = (__u8)v->proto,
-				.role = f.role,
-				.status = STATUS_UNANSWERED};
-	__u32 id;
-
-	if (f.t0 >= e->before || (e->cookie && e->cookie != k->cookie) ||
-	    bpf_map_delete_elem(&flight_overflow, key))
-		return 0;
-	id = series__find(e->acct, &sk);
-	flight__give_up(e->acct, bpf_map_lookup_elem(&series, &id), &f,
-			e->reason == REASON_TIMEOUT && !role__asks(f.role) ? REASON_NOT_ANSWERED
-									   : e->reason);
-	return 0;
+	if (proto__is_stream(e->conn->proto))
+		e->ring = bpf_sk_storage_get(&fifo_rings, sk, 0, 0);
+	else
+		e->flights = bpf_sk_storage_get(&flight_tables, sk, 0, 0);
 }
 
 /* A connection ends: what is in flight will not be answered. */
@@ -411,11 +251,9 @@ int BPF_PROG(wire_destroy, struct sock *sk)
 	if (!e.acct)
 		return 0;
 	e.scratch = bpf_map_lookup_elem(&scratches, &lane);
-	expire__conn(&e, sk);
-	if (e.conn->proto == PROTO_NATS && e.conn->overflow) {
-		e.cookie = e.conn->cookie;
-		bpf_for_each_map_elem(&flight_overflow, expire__overflow, &e, 0);
-	}
+	expire__tables(&e, sk);
+	expire__conn(&e);
+	expire__overflowed(&e);
 	lane__release(e.acct);
 	return 0;
 }
@@ -437,8 +275,10 @@ int wire_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 	} else {
 		/* Not ctx->value: the verifier takes a map value with a variable offset only. */
 		e.conn = bpf_sk_storage_get(&conns, sk, 0, 0);
-		if (e.conn && e.conn->proto >= PROTO_NATS)
-			expire__conn(&e, sk);
+		if (e.conn && e.conn->proto >= PROTO_NATS) {
+			expire__tables(&e, sk);
+			expire__conn(&e);
+		}
 	}
 	lane__release(e.acct);
 	return 0;

@@ -39,16 +39,23 @@ struct task_struct {
 	unsigned int flags;
 	struct mm_struct *mm;
 	struct signal_struct *signal;
+	struct task_struct *group_leader;
 	char comm[16];
 };
 
 struct sock_common {
 	unsigned short skc_family;
+	__u16 skc_num;	 /* local port */
+	__u16 skc_dport; /* remote port, as on the wire */
 };
 
 struct sock {
 	struct sock_common __sk_common;
 	__u16 sk_protocol;
+};
+
+struct tcp_sock {
+	__u32 srtt_us;
 };
 
 struct socket {
@@ -76,6 +83,13 @@ struct bpf_iter__bpf_sk_storage_map {
 	struct bpf_iter_meta *meta;
 	struct bpf_map *map;
 	struct sock *sk;
+	void *value;
+};
+
+struct bpf_iter__bpf_map_elem {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	void *key;
 	void *value;
 };
 

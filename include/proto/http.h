@@ -178,27 +178,46 @@ STREAM_GLOBAL __u32 http__method_len(const struct stream_window *window, __u32 a
 }
 
 /*
- * Position of the first a, b or c in [at, end), else end. Lines are at most STREAM_KEEP_MAX long,
- * and one read more where they are not kept whole.
+ * Looks for a, b or c in the 64 bytes at `at`: their position, or behind them. A part of a loop, so
+ * that the verifier has few turns of it to go through.
  */
-STREAM_GLOBAL __u32 http__index(const struct stream_window *window, __u32 at, __u32 end, __u32 abc)
+STREAM_GLOBAL __u32 http__index64(const struct stream_window *window, __u32 at, __u32 abc)
 {
 	const __u8 *win;
 	__u64 w, m;
 	__u32 i;
 
 	if (!window)
-		return end;
+		return at;
 	win = window->bytes;
-	for (i = 0; i < (STREAM_KEEP_MAX + STREAM_WIN_LOAD) / 8 && at < end; i++) {
+	for (i = 0; i < 8; i++) {
 		w = stream__load64(win, at);
 		m = stream__find(w, (__u8)abc) | stream__find(w, (__u8)(abc >> 8)) |
 		    stream__find(w, (__u8)(abc >> 16));
-		if (m) {
-			at += stream__first(m);
+		if (m)
+			return at + stream__first(m);
+		at += 8;
+	}
+	return at;
+}
+
+/*
+ * Position of the first a, b or c in [at, end), else end. Lines are at most STREAM_KEEP_MAX long,
+ * and one read more where they are not kept whole.
+ */
+STREAM_GLOBAL __u32 http__index(const struct stream_window *window, __u32 at, __u32 end, __u32 abc)
+{
+	__u32 i, to;
+
+	if (!window)
+		return end;
+	for (i = 0; i < (STREAM_KEEP_MAX + STREAM_WIN_LOAD) / 64 && at < end; i++) {
+		to = http__index64(window, at, abc);
+		if (to != at + 64) {
+			at = to;
 			break;
 		}
-		at += 8;
+		at = to;
 	}
 	return at < end ? at : end;
 }
@@ -366,13 +385,40 @@ STREAM_INLINE __u32 http__name(const __u8 *win, __u32 at, __u32 *len)
 }
 
 /*
+ * The lines that begin behind the LFs marked in m, which are those of the 8 bytes at `base`: the
+ * position of the first one that must be looked at, or of which too little is in the window; else
+ * 0.
+ */
+STREAM_GLOBAL __u32 http__look(const struct stream_window *window, const struct http_unit *u,
+			       __u32 base, __u64 m, __u32 all)
+{
+	const __u8 *win;
+	__u32 k, p, len;
+
+	if (!window || !u)
+		return 0;
+	win = window->bytes;
+	for (k = 0; k < 8 && m; k++) {
+		p = base + stream__first(m) + 1;
+		if (p > u->end)
+			break;
+		if (p + HTTP_NAME_MAX > u->end ||
+		    (http__maybe(stream__byte(win, p)) &&
+		     (stream__byte(win, p) < '!' || (!all && http__name(win, p, &len)))))
+			return p;
+		m &= m - 1;
+	}
+	return 0;
+}
+
+/*
  * Passes over header lines of no interest. In: u->begin, inside a line or at its first byte; `all`:
  * no line is of interest (trailers). Out: u->begin moved on, by STREAM_SCAN bytes at most. 1: to
  * the first byte of a line that must be looked at, or of which too little is in the window.
  */
 STREAM_GLOBAL int http__skim(const struct stream_window *window, struct http_unit *u, __u32 all)
 {
-	__u32 i, k, p, base, len;
+	__u32 i, p, base;
 	const __u8 *win;
 	__u64 m;
 
@@ -382,17 +428,10 @@ STREAM_GLOBAL int http__skim(const struct stream_window *window, struct http_uni
 	base = u->begin;
 	for (i = 0; i < STREAM_SCAN / 8; i++) {
 		m = stream__find(stream__load64(win, base + 8 * i), '\n');
-		for (k = 0; k < 8 && m; k++) {
-			p = base + 8 * i + stream__first(m) + 1;
-			if (p > u->end)
-				break;
-			if (p + HTTP_NAME_MAX > u->end ||
-			    (http__maybe(stream__byte(win, p)) &&
-			     (stream__byte(win, p) < '!' || (!all && http__name(win, p, &len))))) {
-				STREAM_PUT(u->begin, p);
-				return 1;
-			}
-			m &= m - 1;
+		p = m ? http__look(window, u, base + 8 * i, m, all) : 0;
+		if (p) {
+			STREAM_PUT(u->begin, p);
+			return 1;
 		}
 		if (base + 8 * i + 8 >= u->end)
 			break;

@@ -20,6 +20,7 @@
 
 #define NOTICE_NS 100000000ull
 #define DECIDE_NS 20000000ull /* a container that is waited for is not to send unseen */
+#define TLS_NS	  5000000ull  /* a program that begins is to be probed before it sends */
 
 struct trace {
 	struct wire_opts wire;
@@ -29,6 +30,7 @@ struct trace {
 	double interval; /* seconds */
 	bool json;
 	bool overhead;
+	enum { TLS_AUTO, TLS_ON, TLS_OFF } tls;
 	struct wire *probe;
 	struct snapshot first, last;
 };
@@ -58,6 +60,9 @@ static const char usage_text[] =
 	"      --timeout S     an exchange older than this is unanswered (default 5)\n"
 	"      --max-routes N  routes kept apart, the rest in (other) (default 256)\n"
 	"      --max-series N  series kept apart (default 512)\n"
+	"      --tls WHEN      read the text of TLS connections (OpenSSL, GnuTLS), with probes on\n"
+	"                      the libraries' functions, 3 us a call: on, off, or auto (default):\n"
+	"                      when --pid, --comm, --cgroup, --container or --pod say whose\n"
 	"      --overhead      count what the programs cost (which makes them cost more)\n"
 	"  -q, -v, -h          quiet, verbose, help\n"
 	"\n" FILTER_HELP "\n"
@@ -75,6 +80,7 @@ enum {
 	OPT_MAX_ROUTES,
 	OPT_MAX_SERIES,
 	OPT_OVERHEAD,
+	OPT_TLS,
 };
 
 static const struct option options[] = {
@@ -89,6 +95,7 @@ static const struct option options[] = {
 	{"max-routes", required_argument, NULL, OPT_MAX_ROUTES},
 	{"max-series", required_argument, NULL, OPT_MAX_SERIES},
 	{"overhead", no_argument, NULL, OPT_OVERHEAD},
+	{"tls", required_argument, NULL, OPT_TLS},
 	{"quiet", no_argument, NULL, 'q'},
 	{"verbose", no_argument, NULL, 'v'},
 	{"help", no_argument, NULL, 'h'},
@@ -125,6 +132,29 @@ static int set_sort(const char *arg, enum snapshot_order *out)
 	return 0;
 }
 
+static int set_tls(struct trace *t, const char *arg)
+{
+	if (strcmp(arg, "auto") == 0)
+		t->tls = TLS_AUTO;
+	else if (strcmp(arg, "on") == 0)
+		t->tls = TLS_ON;
+	else if (strcmp(arg, "off") == 0)
+		t->tls = TLS_OFF;
+	else
+		return log_fail(-EINVAL, "--tls %s: on, off or auto", arg);
+	return 0;
+}
+
+/* A machine's whole TLS is not slowed down without being asked. */
+static bool wants_tls(const struct trace *t)
+{
+	const struct wire_opts *w = &t->wire;
+
+	if (t->tls == TLS_AUTO)
+		return w->n_pids || w->n_comms || w->n_cgroups || w->n_containers || w->n_pods;
+	return t->tls == TLS_ON;
+}
+
 static int set_option(struct trace *t, int opt, const char *arg)
 {
 	struct wire_opts *w = &t->wire;
@@ -138,6 +168,7 @@ static int set_option(struct trace *t, int opt, const char *arg)
 	case 'v': log_verbose = true; return 0;
 	case OPT_JSON: t->json = true; return 0;
 	case OPT_OVERHEAD: t->overhead = true; return 0;
+	case OPT_TLS: return set_tls(t, arg);
 	case OPT_SLOW: return set_ns("--slow", arg, 0.001, 1e7, 1e6, &w->slow_ns);
 	case OPT_TIMEOUT: return set_ns("--timeout", arg, 0.01, 3600, 1e9, &w->timeout_ns);
 	case OPT_SAMPLE: return set_count("--sample", arg, 1, 1000000000, &w->sample);
@@ -258,6 +289,8 @@ static void sleep_until(struct trace *t, uint64_t at)
 	uint64_t now, step;
 	struct timespec ts;
 
+	if (t->wire.tls)
+		notice = TLS_NS;
 	for (;;) {
 		clock_gettime(CLOCK_MONOTONIC, &ts);
 		now = (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
@@ -342,6 +375,7 @@ int cmd_trace(int argc, char **argv)
 	done = parse(&t, argc, argv);
 	if (done)
 		return done - 1;
+	t.wire.tls = wants_tls(&t);
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	return run(&t) ? EXIT_RUNTIME : EXIT_PASS;

@@ -14,6 +14,9 @@ void snapshot__free(struct snapshot *s)
 	free(s->series);
 	s->series = NULL;
 	s->n_series = 0;
+	free(s->opaque);
+	s->opaque = NULL;
+	s->n_opaque = 0;
 }
 
 static bool key_equal(const struct series_key *a, const struct series_key *b)
@@ -122,6 +125,58 @@ static void programs_delta(struct snapshot *out, const struct snapshot *before)
 	}
 }
 
+static void opaque_sum_delta(struct opaque_sum *s, const struct opaque_sum *before)
+{
+	s->connections = grown(s->connections, before->connections);
+	s->rtt_us = grown(s->rtt_us, before->rtt_us);
+	s->rtt_n = grown(s->rtt_n, before->rtt_n);
+}
+
+/*
+ * What ended since, and what is there; bytes of both that were not there before. (One connection
+ * moves from the one to the other, so bytes are only known of their sum: it is put into `live`.)
+ */
+static int opaque_delta(struct snapshot *out, const struct snapshot *now,
+			const struct snapshot *before)
+{
+	out->opaque = NULL;
+	out->n_opaque = 0;
+	if (!now->n_opaque)
+		return 0;
+	out->opaque = calloc(now->n_opaque, sizeof(*out->opaque));
+	if (!out->opaque)
+		return -ENOMEM;
+	for (size_t i = 0; i < now->n_opaque; i++) {
+		struct snapshot_opaque *o = &out->opaque[out->n_opaque];
+		uint64_t bytes = 0;
+
+		*o = now->opaque[i];
+		for (size_t k = 0; k < before->n_opaque; k++) {
+			const struct snapshot_opaque *was = &before->opaque[k];
+
+			if (memcmp(&was->key, &o->key, sizeof(o->key)) != 0)
+				continue;
+			bytes = was->live.bytes + was->closed.bytes;
+			opaque_sum_delta(&o->closed, &was->closed);
+			break;
+		}
+		o->live.bytes = grown(o->live.bytes + o->closed.bytes, bytes);
+		o->closed.bytes = 0;
+		if (o->live.bytes || o->closed.connections)
+			out->n_opaque++;
+	}
+	return 0;
+}
+
+static void tls_delta(struct tls_stats *s, const struct tls_stats *before)
+{
+	const uint64_t *was = (const uint64_t *)before;
+	uint64_t *is = (uint64_t *)s;
+
+	for (size_t i = 0; i < sizeof(*s) / sizeof(*is); i++)
+		is[i] = grown(is[i], was[i]);
+}
+
 int snapshot__delta(struct snapshot *out, const struct snapshot *now, const struct snapshot *before)
 {
 	struct snapshot_series *series = NULL;
@@ -133,6 +188,11 @@ int snapshot__delta(struct snapshot *out, const struct snapshot *now, const stru
 			return -ENOMEM;
 	}
 	*out = *now;
+	if (opaque_delta(out, now, before)) {
+		free(series);
+		return -ENOMEM;
+	}
+	tls_delta(&out->tls, &before->tls);
 	for (size_t i = 0; i < now->n_series; i++) {
 		const struct snapshot_series *was = find(before, &now->series[i].key, i);
 		struct snapshot_series *s = &series[n];

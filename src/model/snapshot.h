@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "opaque.h"
+#include "tls_record.h"
 #include "wire.h"
 
 #define SNAPSHOT_CONTAINER_LEN 512
@@ -23,6 +25,14 @@ struct snapshot_series {
 	uint64_t count; /* exchanges (answered or not); equals the histogram's total when OK */
 	uint64_t bytes;
 	struct hist hist; /* hist.min is ns + 1, 0 when empty */
+};
+
+/* Connections that were recognised and could not be read, of one program to one port. */
+struct snapshot_opaque {
+	struct opaque_key key;
+	char container[SNAPSHOT_CONTAINER_LEN];
+	struct opaque_sum live;	  /* connections that are there */
+	struct opaque_sum closed; /* and those that ended, of an interval: in it */
 };
 
 struct snapshot_program {
@@ -39,8 +49,12 @@ struct snapshot {
 	int64_t in_flight_before; /* of an interval: in flight when it began. 0 for a reading */
 	struct snapshot_series *series; /* owned */
 	size_t n_series;
-	struct snapshot_program programs[8];
+	struct snapshot_program programs[20];
 	size_t n_programs;
+	struct snapshot_opaque *opaque; /* owned */
+	size_t n_opaque;
+	bool has_tls; /* the text of TLS connections was read */
+	struct tls_stats tls;
 	double user_cpu_s; /* of this process */
 	uint64_t rss_bytes;
 };

@@ -252,6 +252,58 @@ json_t *session__overhead(const struct snapshot *s)
 	return o;
 }
 
+/* Connections that could not be read; the server's port is that with the lower number. */
+static json_t *session__opaque(const struct snapshot *s)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < s->n_opaque; i++) {
+		const struct snapshot_opaque *q = &s->opaque[i];
+		uint64_t n = q->live.rtt_n + q->closed.rtt_n;
+		char comm[OPAQUE_COMM + 1];
+		json_t *o = json_object();
+
+		snprintf(comm, sizeof(comm), "%.*s", OPAQUE_COMM, q->key.comm);
+		session__put(&o, "proto", session__text(wire_proto__name(q->key.proto)));
+		session__put(&o, "role", session__text(q->key.server ? "server" : "client"));
+		session__put(&o, "container", session__text(q->container));
+		session__put(&o, "comm", session__text(comm));
+		session__put(&o, "port", count(q->key.port));
+		session__put(&o, "connections", count(q->live.connections + q->closed.connections));
+		session__put(&o, "bytes", count(q->live.bytes + q->closed.bytes));
+		session__put(
+			&o, "srtt_us",
+			session__number(n ? (double)(q->live.rtt_us + q->closed.rtt_us) / (double)n
+					  : NAN));
+		session__put(&o, "srtt_max_us",
+			     n ? count(q->live.rtt_max > q->closed.rtt_max ? q->live.rtt_max
+									   : q->closed.rtt_max)
+			       : json_null());
+		session__append(&list, o);
+	}
+	return list;
+}
+
+/* Connections whose text was read, and what went wrong with that; null: it was not asked for. */
+static json_t *session__tls(const struct snapshot *s)
+{
+	json_t *o;
+
+	if (!s->has_tls)
+		return json_null();
+	o = json_object();
+	session__put(&o, "connections", count(s->tls.conns));
+	session__put(&o, "calls", count(s->tls.calls));
+	session__put(&o, "sockets_guessed", count(s->tls.guessed));
+	session__put(&o, "sockets_unknown", count(s->tls.no_socket));
+	session__put(&o, "connections_lost", count(s->tls.conns_lost));
+	session__put(&o, "ends_lost", count(s->tls.ends_lost));
+	session__put(&o, "calls_lost", count(s->tls.calls_lost));
+	session__put(&o, "sockets_lost", count(s->tls.sockets_lost));
+	session__put(&o, "execs_lost", count(s->tls.execs_lost));
+	return o;
+}
+
 json_t *json__snapshot(const struct snapshot *s, bool final, const struct target *targets,
 		       size_t n_targets)
 {
@@ -263,6 +315,8 @@ json_t *json__snapshot(const struct snapshot *s, bool final, const struct target
 	session__put(&o, "final", json_boolean(final));
 	session__put(&o, "series", session__series(s, false));
 	session__put(&o, "accounting", session__accounting(s));
+	session__put(&o, "opaque", session__opaque(s));
+	session__put(&o, "tls", session__tls(s));
 	session__put(&o, "overhead", session__overhead(s));
 	session__put(&o, "targets", session__targets(targets, n_targets));
 	return o;

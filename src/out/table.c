@@ -310,10 +310,79 @@ static void add_reasons(struct text *out, const struct snapshot *s)
 	text__add(out, any || a->exemplars_lost ? "\n" : "(no reason was recorded)\n");
 }
 
-/* "not read: 3 new HTTP/2 connections, 1 new TLS connection, 12,345 bytes". */
+#define OPAQUE_LINES 4
+
+static int by_bytes(const void *a, const void *b)
+{
+	const struct snapshot_opaque *x = *(const struct snapshot_opaque *const *)a;
+	const struct snapshot_opaque *y = *(const struct snapshot_opaque *const *)b;
+	uint64_t m = x->live.bytes + x->closed.bytes, n = y->live.bytes + y->closed.bytes;
+
+	return (m < n) - (m > n);
+}
+
+static void add_opaque_line(struct text *out, const struct snapshot_opaque *q)
+{
+	uint64_t n = q->live.rtt_n + q->closed.rtt_n, us = q->live.rtt_us + q->closed.rtt_us;
+	char comm[OPAQUE_COMM + 1], buf[UNITS_LEN];
+
+	snprintf(comm, sizeof(comm), "%.*s", OPAQUE_COMM, q->key.comm);
+	text__addf(out, "not readable: %s %s ", wire_proto__name(q->key.proto),
+		   q->key.server ? "server" : "client");
+	text__add_printable(out, comm[0] ? comm : "?");
+	text__addf(out, " :%u in ", q->key.port);
+	text__add_printable(out, q->container);
+	add_term(out, ": ", "connections", q->live.connections + q->closed.connections);
+	text__addf(out, ", %s",
+		   units__bytes(buf, sizeof(buf), (double)(q->live.bytes + q->closed.bytes)));
+	if (n)
+		text__addf(out, ", TCP round trip %s",
+			   units__ns(buf, sizeof(buf), (double)us / (double)n * 1e3));
+	text__add(out, "\n");
+}
+
+/* Connections that were recognised and not read: those with most bytes. */
 static void add_opaque(struct text *out, const struct snapshot *s)
 {
-	uint64_t http2 = s->acct.proto_conns[PROTO_HTTP2], tls = s->acct.proto_conns[PROTO_TLS];
+	const struct snapshot_opaque **list = calloc(s->n_opaque + 1, sizeof(*list));
+
+	if (!list) {
+		out->failed = true;
+		return;
+	}
+	for (size_t i = 0; i < s->n_opaque; i++)
+		list[i] = &s->opaque[i];
+	qsort(list, s->n_opaque, sizeof(*list), by_bytes);
+	for (size_t i = 0; i < s->n_opaque && i < OPAQUE_LINES; i++)
+		add_opaque_line(out, list[i]);
+	if (s->n_opaque > OPAQUE_LINES)
+		text__addf(out, "... and %zu more that are not readable\n",
+			   s->n_opaque - OPAQUE_LINES);
+	free(list);
+}
+
+/* What may be missing of TLS connections. */
+static void add_tls(struct text *out, const struct snapshot *s)
+{
+	const struct tls_stats *t = &s->tls;
+	uint64_t lost = t->conns_lost + t->ends_lost + t->calls_lost + t->sockets_lost;
+
+	if (!s->has_tls || !(t->conns || lost))
+		return;
+	add_term(out, "", "TLS connections read:", t->conns);
+	if (t->guessed)
+		add_term(out, ", their socket guessed for", "", t->guessed);
+	if (lost)
+		add_term(out, ", lost for want of room or of a return", "", lost);
+	text__add(out, "\n");
+}
+
+/* Where they are not told one by one: "not read: 3 new HTTP/2 connections, 1 new TLS connection,
+ * 12,345 bytes". */
+static void add_not_read(struct text *out, const struct snapshot *s)
+{
+	uint64_t http2 = s->acct.proto_conns[PROTO_HTTP2];
+	uint64_t tls = s->has_tls ? 0 : s->acct.proto_conns[PROTO_TLS];
 	char a[UNITS_LEN], b[UNITS_LEN];
 
 	if (!http2 && !tls && !s->acct.bytes_opaque)
@@ -341,7 +410,11 @@ int table__print(FILE *out, const struct snapshot *s, const struct table_opts *o
 	add_rows(&text, &t, opts->color);
 	add_accounting(&text, s);
 	add_reasons(&text, s);
-	add_opaque(&text, s);
+	add_tls(&text, s);
+	if (s->n_opaque)
+		add_opaque(&text, s);
+	else
+		add_not_read(&text, s);
 	if (text.failed)
 		err = -ENOMEM;
 	else if (fwrite(text.data, 1, text.len, out) != text.len || fflush(out))

@@ -105,13 +105,37 @@ static void probe_tracepoint(struct features *f, const char *name, const char *l
 		advise(row(f, name, FEATURE_MISSING, "no such tracepoint in this kernel"), lost);
 }
 
+/* With the probes for TLS, where they can be had: everything else does without. */
+static int open_wire(struct features *f, struct wire **w)
+{
+	struct wire_opts opts = {.max_series = 1, .max_overflow = 64, .tls = true};
+	int err = wire__open(w, &opts);
+
+	if (!err)
+		return 0;
+	opts.tls = false;
+	err = wire__open(w, &opts);
+	if (!err)
+		advise(row(f, "trace --tls", FEATURE_DEGRADED, "refused"),
+		       "TLS connections cannot be read; see the message above");
+	return err;
+}
+
+static void probe_tls(struct features *f, const struct wire *w)
+{
+	char found[160];
+
+	wire__tls_found(w, found, sizeof(found));
+	if (found[0])
+		row(f, "trace --tls", FEATURE_OK, "%s", found);
+}
+
 static void probe_wire(struct features *f)
 {
-	struct wire_opts opts = {.max_series = 1, .max_overflow = 64};
 	struct wire *w = NULL;
 	int err;
 
-	err = wire__open(&w, &opts);
+	err = open_wire(f, &w);
 	if (err) {
 		advise(row(f, "wire programs: load", FEATURE_MISSING, "refused: %s",
 			   strerror(-err)),
@@ -127,6 +151,8 @@ static void probe_wire(struct features *f)
 	else
 		row(f, "wire programs: attach", FEATURE_OK, "%s, both directions",
 		    cgroup2__mount());
+	if (!err)
+		probe_tls(f, w);
 	if (!err && wire__statistics(w, true))
 		advise(row(f, "BPF statistics", FEATURE_DEGRADED, "refused"),
 		       "the programs' own cost cannot be shown (needs CAP_SYS_ADMIN)");

@@ -16,7 +16,9 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "probe/opaque.h"
 #include "probe/privileges.h"
+#include "probe/tls.h"
 #include "probe/wire_names.h"
 #include "wire.skel.h"
 
@@ -40,8 +42,10 @@ struct wire {
 	size_t max_routes;
 	struct wire_opts opts;
 	struct wire_names *names;
-	bool opaque;	/* there were connections that are not read */
-	uint32_t named; /* series_used when cgroups were last looked up */
+	struct opaque *opaque;
+	struct tls *tls;  /* NULL: not asked for */
+	bool passed_over; /* there were connections that are not read */
+	uint32_t named;	  /* series_used when cgroups were last looked up */
 	int stats_fd;
 	uint64_t opened_ns, timeout_ns, swept_ns, owners_ns, owners_seen;
 	wire_exemplar_fn fn;
@@ -72,6 +76,8 @@ static void set_filters(struct wire_bpf__rodata *ro, const struct wire_opts *o)
 	memcpy((void *)ro->targ_cgroups, o->cgroups, sizeof(o->cgroups));
 	memcpy((void *)ro->targ_cgroup_levels, o->cgroup_levels, sizeof(o->cgroup_levels));
 	ro->targ_protos = o->protos ? o->protos : UINT32_MAX;
+	if (o->tls) /* which sockets may be whose: bpf/tls.bpf.c */
+		ro->targ_protos |= 1u << PROTO_TLS;
 	ro->targ_n_pids = (uint32_t)o->n_pids;
 	ro->targ_n_comms = (uint32_t)o->n_comms;
 	ro->targ_n_ports = (uint32_t)o->n_ports;
@@ -217,6 +223,14 @@ int wire__open(struct wire **out, const struct wire_opts *opts)
 		err = log_fail(-ENOMEM, "out of memory");
 		goto fail;
 	}
+	err = opaque__open(&w->opaque, w->names, w->skel->obj);
+	if (err)
+		goto fail;
+	if (opts->tls) {
+		err = tls__open(&w->tls, &w->opts, w->names, w->skel->obj);
+		if (err)
+			goto fail;
+	}
 	*out = w;
 	return 0;
 fail:
@@ -310,12 +324,15 @@ int wire__attach(struct wire *w)
 		if (err)
 			return log_fail(err, "cannot look through open files: %s", strerror(-err));
 	}
-	w->skel->data->attach_epoch++;
+	w->skel->data_shared->attach_epoch++;
 	w->destroy = bpf_program__attach(w->skel->progs.wire_destroy);
 	if (!w->destroy)
 		return log_fail(-errno, "cannot attach to tcp_destroy_sock: %s", strerror(errno));
 	err = attach_named(w);
+	err = err ? err : opaque__attach(w->opaque);
 	err = err ? err : attach_packets(w);
+	if (!err && w->tls)
+		err = tls__attach(w->tls);
 	if (err)
 		wire__detach(w);
 	return err;
@@ -323,6 +340,10 @@ int wire__attach(struct wire *w)
 
 void wire__detach(struct wire *w)
 {
+	if (w->tls)
+		tls__detach(w->tls);
+	if (w->opaque)
+		opaque__detach(w->opaque);
 	bpf_link__destroy(w->egress);
 	bpf_link__destroy(w->ingress);
 	bpf_link__destroy(w->destroy);
@@ -335,6 +356,8 @@ void wire__close(struct wire *w)
 	if (!w)
 		return;
 	wire__detach(w);
+	tls__close(w->tls);
+	opaque__close(w->opaque);
 	bpf_link__destroy(w->sweep);
 	bpf_link__destroy(w->owners);
 	ring_buffer__free(w->ring);
@@ -412,7 +435,7 @@ static void read_lanes(struct wire *w, struct snapshot *s)
 		s->settled &= lane__read(&w->lanes[i], &one);
 		acct__add(&s->acct, &one);
 	}
-	s->acct.reason[REASON_BUSY] += w->skel->bss->lanes_busy;
+	s->acct.reason[REASON_BUSY] += w->skel->data_shared->lanes_busy;
 }
 
 /* Fills in names of routes that came up since the last call. */
@@ -442,7 +465,7 @@ const char *wire__route_name(struct wire *w, uint32_t route)
 
 void wire__notice(struct wire *w)
 {
-	uint32_t used = w->skel->data->series_used;
+	uint32_t used = w->skel->data_shared->series_used;
 
 	/* A number may stay unused (two CPUs made the same series): it must not hide those behind.
 	 */
@@ -452,6 +475,8 @@ void wire__notice(struct wire *w)
 	}
 	w->named = used;
 	wire_names__notice(w->names);
+	if (w->tls)
+		tls__notice(w->tls);
 }
 
 /* Copies a series; its count is the histogram's total for those that have latency. */
@@ -472,7 +497,7 @@ static void series__read(struct wire *w, const struct series_val *v, struct snap
 /* Only touched pages are looked at: the series in use and, once one is full, the fixed ones. */
 static int read_series(struct wire *w, struct snapshot *s)
 {
-	size_t used = w->skel->data->series_used;
+	size_t used = w->skel->data_shared->series_used;
 
 	if (used > w->max_series)
 		used = w->max_series;
@@ -530,7 +555,7 @@ static void read_self(struct snapshot *s)
 /* Owners: when some socket wants one. Sweep: a few times in a timeout. */
 static int housekeep(struct wire *w)
 {
-	uint64_t now = now_ns(), wanted = w->skel->bss->owners_wanted;
+	uint64_t now = now_ns(), wanted = w->skel->data_shared->owners_wanted;
 	int err = 0;
 
 	if (!w->owners)
@@ -541,9 +566,13 @@ static int housekeep(struct wire *w)
 		err = run_iterator(w->owners);
 	}
 	/* What passed in connections that nobody reads is told by the sweep. */
-	if (!err && (now - w->swept_ns > w->timeout_ns / 4 || w->opaque)) {
+	if (!err && (now - w->swept_ns > w->timeout_ns / 4 || w->passed_over)) {
 		w->swept_ns = now;
 		err = run_iterator(w->sweep);
+	}
+	if (!err && w->tls) {
+		tls__notice(w->tls);
+		err = tls__sweep(w->tls); /* what ended since, too */
 	}
 	return err ? log_fail(err, "cannot run an iterator: %s", strerror(-err)) : 0;
 }
@@ -559,13 +588,27 @@ int wire__read(struct wire *w, struct snapshot *s)
 	s->time_ns = now_ns();
 	s->duration_ns = s->time_ns - w->opened_ns;
 	read_lanes(w, s);
-	w->opaque = s->acct.proto_conns[PROTO_HTTP2] || s->acct.proto_conns[PROTO_TLS];
+	w->passed_over = s->acct.proto_conns[PROTO_HTTP2] || s->acct.proto_conns[PROTO_TLS];
 	err = read_series(w, s);
 	if (err)
 		return err;
 	read_programs(w, s);
+	if (w->tls)
+		tls__read(w->tls, s);
+	err = opaque__read(w->opaque, s);
+	if (err) {
+		snapshot__free(s);
+		return err;
+	}
 	read_self(s);
 	return 0;
+}
+
+void wire__tls_found(const struct wire *w, char *buf, size_t size)
+{
+	buf[0] = 0;
+	if (w->tls)
+		tls__found(w->tls, buf, size);
 }
 
 static int on_record(void *ctx, void *data, size_t size)

@@ -46,6 +46,7 @@ struct wire_opts {
 	size_t n_pods;
 	bool names;	       /* call cgroups by their containers' names, where known */
 	const char *host_root; /* where the runtimes' files are; NULL: "/" */
+	bool tls; /* read the text of TLS connections: probes on their libraries' functions */
 };
 
 struct wire;
@@ -70,8 +71,8 @@ int wire__read(struct wire *w, struct snapshot *s);
 
 /*
  * Looks up the names of cgroups that came up since the last call or reading: a container may be
- * gone when its interval is read, and one that is filtered for waits for it. Costs next to nothing
- * when there is none.
+ * gone when its interval is read, and one that is filtered for waits for it. With `tls`, looks for
+ * programs that began. Costs next to nothing when there is none.
  */
 void wire__notice(struct wire *w);
 
@@ -79,6 +80,9 @@ void wire__notice(struct wire *w);
  */
 typedef void (*wire_exemplar_fn)(void *ctx, const struct wire_exemplar *e);
 int wire__drain(struct wire *w, wire_exemplar_fn fn, void *ctx);
+
+/* With `tls`: how libraries are probed, and where; a line for people. "" without. */
+void wire__tls_found(const struct wire *w, char *buf, size_t size);
 
 /* Route name of a series key from an exemplar ("(other)" for 0). Valid until the next call. */
 const char *wire__route_name(struct wire *w, uint32_t route);

@@ -135,6 +135,16 @@ static bool passes(struct wire_names *n, const char *path, const struct containe
 	return name && pod;
 }
 
+bool wire_names__pass(struct wire_names *n, const char *path)
+{
+	struct container c;
+
+	if (!n->containers)
+		return true;
+	containers__resolve(n->containers, path, &c);
+	return passes(n, path, &c);
+}
+
 /* False: not yet, its name may still come up. */
 static bool decide(struct wire_names *n, uint64_t id, const char *path, bool last)
 {

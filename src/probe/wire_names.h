@@ -26,4 +26,7 @@ int wire_names__filter(struct wire_names *n, int verdicts_fd, int undecided_fd);
 /* And on those that came up since, as far as their names are known. */
 void wire_names__notice(struct wire_names *n);
 
+/* Does a cgroup, by its path, pass --container and --pod as far as its name is known now? */
+bool wire_names__pass(struct wire_names *n, const char *path);
+
 #endif

@@ -275,7 +275,7 @@ static void test_attach_again(void **state)
 	(void)state;
 	send_text(&f, OUT, "GET /a HTTP/1.1\r\n\r\n");
 	send_text(&f, IN, OK(5));
-	t.skel->data->attach_epoch++;
+	t.skel->data_shared->attach_epoch++;
 	f.seq[OUT] += 1000;
 	f.seq[IN] += 100000;
 	send_text(&f, OUT, "GET /b HTTP/1.1\r\n\r\n");

@@ -303,7 +303,7 @@ static void test_attach_again(void **state)
 
 	(void)state;
 	send_text(&f, OUT, "PUB svc _INBOX.a.1 10\r\n012");
-	t.skel->data->attach_epoch++;
+	t.skel->data_shared->attach_epoch++;
 	f.seq[OUT] += 1000000;
 	send_text(&f, OUT, "PUB svc _INBOX.a.2 1\r\nx\r\n");
 	send_text(&f, OUT, "PUB svc _INBOX.a.3 1\r\nx\r\n");

@@ -340,7 +340,7 @@ static inline struct wire_acct acct_of(const struct wire_test *t)
 	check_identities(&sum, "the sum of the lanes");
 	assert_true(sum.in_flight >= 0);
 	assert_true((int64_t)sum.bytes_framed >= 0);
-	assert_int_equal(t->skel->bss->lanes_busy, 0);
+	assert_int_equal(t->skel->data_shared->lanes_busy, 0);
 	return sum;
 }
 

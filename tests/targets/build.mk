@@ -33,3 +33,12 @@ $(KINDS)-muslstatic: tests/targets/alloc_kinds.c $(O)/.flags
 	$(Q)$(call KINDS_BUILD,musl-gcc,-static)
 $(O)/tests/targets/alloc_cxx: tests/targets/alloc_cxx.cc $(O)/.flags
 	$(Q)$(say) CXX $@; mkdir -p $(@D); $(CXX) -std=gnu++17 $(CFLAGS) -Wall -Wextra -Werror -o $@ $< -lpthread
+
+# Programs that speak TLS: with the shared library, and with all of it in one file.
+$(O)/tests/targets/tls_peer: TARGET_LIBS = -lssl -lcrypto
+$(O)/tests/targets/tls_nats: TARGET_LIBS = -lnats
+test-binaries benches: $(O)/tests/targets/tls_peer $(O)/tests/targets/tls_peer-static
+$(O)/tests/targets/tls_peer-static: tests/targets/tls_peer.c $(O)/.flags
+	$(say) CC $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(CFLAGS) -Wall -Wextra -Werror -o $@ $< -l:libssl.a -l:libcrypto.a -lpthread -ldl

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Exchanges that end without an answer: too old, or their connection ended. */
+#ifndef HOPSCOPE_EXPIRE_BPF_H
+#define HOPSCOPE_EXPIRE_BPF_H
+
+#include "feed.bpf.h"
+
+struct expire_ctx {
+	struct wire_acct *acct;
+	struct conn *conn;
+	struct lane_scratch *scratch; /* the connection has ended; else NULL */
+	struct flights *flights;
+	struct fifo_ring *ring;
+	__u64 before; /* entries older than this go */
+	__u64 cookie; /* != 0: entries of this socket only */
+	__u32 reason;
+	__u32 answered;	 /* number of the request whose answer comes next, and */
+	__u32 answering; /* whether it is under way: it is not given up */
+};
+
+static __always_inline void expire__one(struct expire_ctx *e, struct flight *f)
+{
+	if (*(volatile __u64 *)&f->id && f->t0 < e->before)
+		flight__expire(e->acct, e->conn, f, e->reason);
+}
+
+static long expire__slot(__u32 i, void *ctx)
+{
+	struct expire_ctx *e = ctx;
+
+	expire__one(e, &e->flights->set[(i / FLIGHT_WAYS) & (FLIGHT_SETS - 1)]
+				.slot[i & (FLIGHT_WAYS - 1)]);
+	return 0;
+}
+
+static long expire__first(__u32 i, void *ctx)
+{
+	struct expire_ctx *e = ctx;
+
+	expire__one(e, &e->conn->first[(i / FLIGHT_WAYS) & 1].slot[i & (FLIGHT_WAYS - 1)]);
+	return 0;
+}
+
+static __always_inline void expire__entry(struct expire_ctx *e, struct fifo_entry *f, __u32 slot)
+{
+	struct exchange x = {.word = *(volatile __u64 *)&f->word};
+
+	if (!x.word)
+		return;
+	x.t0 = f->t0;
+	if (e->reason == REASON_TIMEOUT &&
+	    (x.t0 >= e->before || (x.word & FIFO_BLOCKING) ||
+	     (e->answering && fifo__tag_of(x.word) == fifo__tag(e->answered) &&
+	      ((slot ^ e->answered) & (FIFO_FIRST - 1)) == 0)))
+		return;
+	if (__sync_val_compare_and_swap(&f->word, x.word, 0) == x.word)
+		fifo__give_up(e->acct, e->conn, &x, e->reason);
+}
+
+static long expire__fifo(__u32 i, void *ctx)
+{
+	struct expire_ctx *e = ctx;
+
+	expire__entry(e, &e->conn->stream.first[i & (FIFO_FIRST - 1)], i);
+	return 0;
+}
+
+static long expire__ring(__u32 i, void *ctx)
+{
+	struct expire_ctx *e = ctx;
+
+	expire__entry(e, &e->ring->slot[i & (FIFO_SLOTS - 1)], i);
+	return 0;
+}
+
+static __always_inline void expire__stream(struct expire_ctx *e)
+{
+	struct conn *c = e->conn;
+
+	if (c->proto == PROTO_HTTP) {
+		e->answering = c->stream.http.pair.busy;
+		e->answered = c->stream.http.pair.answered;
+		if (e->scratch) {
+			http__closed(c, e->acct, e->scratch, IN, e->ring);
+			http__closed(c, e->acct, e->scratch, OUT, e->ring);
+		}
+	} else {
+		e->answering = c->stream.redis.pair.busy;
+		e->answered = c->stream.redis.pair.answered;
+	}
+	bpf_loop(FIFO_FIRST, expire__fifo, e, 0);
+	if (e->ring)
+		bpf_loop(FIFO_SLOTS, expire__ring, e, 0);
+}
+
+/* Bytes of connections that nobody reads go to a lane from time to time. */
+static __always_inline void expire__opaque(struct wire_acct *a, struct conn *c)
+{
+	__u64 told = c->bytes_told, now = *(volatile __u64 *)&c->bytes_opaque, n = now - told;
+
+	if (!n || __sync_val_compare_and_swap(&c->bytes_told, told, now) != told)
+		return;
+	if (c->plain) /* read elsewhere: bpf/tls.bpf.c */
+		return;
+	a->bytes_opaque += n;
+	if (c->claimed) {
+		a->bytes_seen += n;
+		acct__unparsed(a, n, REASON_UNKNOWN);
+	}
+}
+
+/* Gives up what is old enough in the connection's own places: its tables are in *e, where it has
+ * any. */
+static __always_inline void expire__conn(struct expire_ctx *e)
+{
+	__u32 proto = e->conn->proto;
+
+	if (proto__is_stream(proto)) {
+		expire__stream(e);
+		return;
+	}
+	if (proto != PROTO_NATS) {
+		expire__opaque(e->acct, e->conn);
+		return;
+	}
+	bpf_loop(2 * FLIGHT_WAYS, expire__first, e, 0);
+	if (e->flights)
+		bpf_loop(FLIGHT_SLOTS, expire__slot, e, 0);
+}
+
+static long expire__overflow(struct bpf_map *map, const void *key, void *value, void *ctx)
+{
+	struct expire_ctx *e = ctx;
+	const struct overflow_key *k = key;
+	struct overflow_val *v = value;
+	struct flight f = v->flight;
+	struct series_key sk = {.cgroup = v->cgroup,
+				.route = f.route,
+				.proto = (__u8)v->proto,
+				.role = f.role,
+				.status = STATUS_UNANSWERED};
+	__u32 id;
+
+	if (f.t0 >= e->before || (e->cookie && e->cookie != k->cookie) ||
+	    bpf_map_delete_elem(&flight_overflow, key))
+		return 0;
+	id = series__find(e->acct, &sk);
+	flight__give_up(e->acct, bpf_map_lookup_elem(&series, &id), &f,
+			e->reason == REASON_TIMEOUT && !role__asks(f.role) ? REASON_NOT_ANSWERED
+									   : e->reason);
+	return 0;
+}
+
+/* And, when it ends, in the map for all. */
+static __always_inline void expire__overflowed(struct expire_ctx *e)
+{
+	if (e->conn->proto != PROTO_NATS || !e->conn->overflow)
+		return;
+	e->cookie = e->conn->cookie;
+	bpf_for_each_map_elem(&flight_overflow, expire__overflow, e, 0);
+}
+
+#endif
