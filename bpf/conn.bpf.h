@@ -100,6 +100,7 @@ struct conn {
 		};
 		struct stream_conn stream; /* HTTP, Redis */
 	};
+	struct cause_conn cause;
 	__u64 series_cache[CONN_CACHE]; /* route, role, status and index of a series, in one word */
 	__u64 bytes_opaque;		/* where nothing is read (HTTP/2, TLS): all that is known */
 	__u64 bytes_told;		/* of them, those that a lane counts already */
@@ -117,6 +118,8 @@ struct {
  * of four connections is kept in an array; a connection is the sum of its ports.
  */
 const volatile bool targ_test;
+
+const volatile bool targ_tree; /* which calls belong to which request: cause.bpf.h */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -32,6 +32,7 @@ struct fifo_entry {
 struct exchange {
 	__u64 t0;
 	__u64 word;
+	__u64 seq; /* its lower 15 bits are certain */
 };
 
 /* A request that opens one. */

@@ -20,8 +20,14 @@ struct expire_ctx {
 
 static __always_inline void expire__one(struct expire_ctx *e, struct flight *f)
 {
-	if (*(volatile __u64 *)&f->id && f->t0 < e->before)
-		flight__expire(e->acct, e->conn, f, e->reason);
+	__u64 id = *(volatile __u64 *)&f->id;
+
+	if (!id || f->t0 >= e->before)
+		return;
+	/* One that makes room for another goes without this: its request's end is then its own. */
+	if (targ_tree && f->role == ROLE_CLIENT)
+		cause__returned(e->conn, id, bpf_ktime_get_ns(), 0);
+	flight__expire(e->acct, e->conn, f, e->reason);
 }
 
 static long expire__slot(__u32 i, void *ctx)
@@ -48,13 +54,17 @@ static __always_inline void expire__entry(struct expire_ctx *e, struct fifo_entr
 	if (!x.word)
 		return;
 	x.t0 = f->t0;
+	x.seq = fifo__seq_of(x.word, slot);
 	if (e->reason == REASON_TIMEOUT &&
 	    (x.t0 >= e->before || (x.word & FIFO_BLOCKING) ||
 	     (e->answering && fifo__tag_of(x.word) == fifo__tag(e->answered) &&
 	      ((slot ^ e->answered) & (FIFO_FIRST - 1)) == 0)))
 		return;
-	if (__sync_val_compare_and_swap(&f->word, x.word, 0) == x.word)
-		fifo__give_up(e->acct, e->conn, &x, e->reason);
+	if (__sync_val_compare_and_swap(&f->word, x.word, 0) != x.word)
+		return;
+	fifo__give_up(e->acct, e->conn, &x, e->reason);
+	if (targ_tree)
+		cause__given_up(e->conn, x.seq, x.word);
 }
 
 static long expire__fifo(__u32 i, void *ctx)

@@ -9,6 +9,7 @@
 #ifndef HOPSCOPE_FEED_BPF_H
 #define HOPSCOPE_FEED_BPF_H
 
+#include "cause.bpf.h"
 #include "http.bpf.h"
 #include "nats.bpf.h"
 #include "redis.bpf.h"

@@ -10,6 +10,7 @@
 #ifndef HOPSCOPE_FIFO_BPF_H
 #define HOPSCOPE_FIFO_BPF_H
 
+#include "cause_tell.bpf.h"
 #include "exemplar.bpf.h"
 #include "flight.bpf.h"
 #include "source.bpf.h"
@@ -66,6 +67,36 @@ static __always_inline __u32 fifo__role_of(__u64 word)
 	return word & FIFO_SERVER ? ROLE_SERVER : ROLE_CLIENT;
 }
 
+/* Number of the request in a slot, as far as the slot tells. */
+static __always_inline __u32 fifo__seq_of(__u64 word, __u32 slot)
+{
+	return fifo__tag_of(word) * FIFO_FIRST + (slot & (FIFO_FIRST - 1));
+}
+
+/* ---- for cause.bpf.h */
+
+static __always_inline void cause__tell_open(struct lane_scratch *s)
+{
+	__u64 word = s->opening.word;
+	struct cause_event *e = cause__tell(s, CAUSE_OPENED, s->opening.seq, fifo__route_of(word),
+					    word & FIFO_SERVER);
+
+	if (e)
+		e->at = s->opening.t0;
+}
+
+static __always_inline void cause__tell_end(struct lane_scratch *s)
+{
+	struct cause_event *e = cause__tell(s, CAUSE_ANSWERED, s->x.seq, fifo__route_of(s->x.word),
+					    s->x.word & FIFO_SERVER);
+
+	if (!e)
+		return;
+	e->began = s->x.t0;
+	e->at = s->answer.end;
+	e->status = s->answer.status;
+}
+
 static __always_inline bool fifo__take(struct fifo_entry *e, __u32 seq, struct exchange *out)
 {
 	__u64 word = *(volatile __u64 *)&e->word;
@@ -74,6 +105,7 @@ static __always_inline bool fifo__take(struct fifo_entry *e, __u32 seq, struct e
 		return false;
 	out->t0 = e->t0;
 	out->word = word;
+	out->seq = seq;
 	return __sync_val_compare_and_swap(&e->word, word, 0) == word;
 }
 
@@ -126,10 +158,14 @@ static __always_inline bool fifo__room(struct conn *c, struct wire_acct *a, stru
 		return true;
 	behind = ((fifo__tag(s->opening.seq) - fifo__tag_of(x->word)) & FIFO_TAG_MASK) * FIFO_FIRST;
 	x->t0 = e->t0;
+	x->seq = fifo__seq_of(x->word, s->opening.seq);
 	old = !(x->word & FIFO_BLOCKING) && (__s64)(s->opening.t0 - x->t0) > (__s64)targ_timeout_ns;
 	/* One more: its answer may be at hand on another CPU, counted and not taken out yet. */
 	if (!old && behind && behind <= s->opening.waiting + 1)
 		return false;
+	if (targ_tree)
+		cause__tell(s, CAUSE_GIVEN_UP, x->seq, fifo__route_of(x->word),
+			    x->word & FIFO_SERVER);
 	if (__sync_val_compare_and_swap(&e->word, x->word, 0) == x->word)
 		fifo__give_up(a, c, x, old ? REASON_TIMEOUT : REASON_GAP_LOST);
 	return true;
@@ -171,6 +207,8 @@ static __always_inline void fifo__open(wire_ctx *ctx, struct conn *c, struct wir
 	e->t0 = s->opening.t0;
 	STORE_RELEASE(&e->word, s->opening.word | fifo__tag(s->opening.seq) << 4 | FIFO_OPEN);
 	a->in_flight++;
+	if (targ_tree)
+		cause__tell_open(s);
 }
 
 static __always_inline bool fifo__asked_at(struct fifo_entry *e, __u32 seq, __u64 bytes)
@@ -211,6 +249,8 @@ __noinline int exchange__end(struct wire_acct *a, struct conn *c, struct lane_sc
 	bytes = (word >> 32) + s->answer.bytes;
 	a->in_flight--;
 	a->matched++;
+	if (targ_tree)
+		cause__tell_end(s);
 #pragma clang loop unroll(disable)
 	do {
 		ns = (part ? s->answer.begin : s->answer.end) - s->x.t0;

@@ -91,6 +91,32 @@ static __always_inline void http__asked(wire_ctx *ctx, struct conn *c, struct wi
 	fifo__open(ctx, c, a, s);
 }
 
+#define TRACEPARENT_LEN 55 /* "00-", trace, "-", span, "-", flags */
+#define TRACE_AT	3  /* the span changes from hop to hop, the trace does not */
+#define TRACE_LEN	32
+
+/* traceparent or x-request-id of a request was read. Nothing but a hash of it is kept. */
+static __noinline void http__named(struct conn *c, struct lane_scratch *s)
+{
+	const struct nats_window *win = (const struct nats_window *)s->stream.win;
+	__u32 at = s->http.value, len = s->http.value_len, seq = s->http.seq;
+	struct fifo_entry *f = &c->stream.first[seq & (FIFO_FIRST - 1)];
+	bool trace = s->http.field == HTTP_F_TRACEPARENT;
+	__u64 word = *(volatile __u64 *)&f->word;
+	struct cause_event *e;
+
+	if (trace && len < TRACEPARENT_LEN)
+		return;
+	if (!word || fifo__tag_of(word) != fifo__tag(seq) || len > HASH_MAX)
+		return;
+	e = cause__tell(s, CAUSE_NAMED, seq, fifo__route_of(word), word & FIFO_SERVER);
+	if (!e)
+		return;
+	e->began = f->t0;
+	e->status = trace;
+	e->hash = window__hash(win, trace ? at + TRACE_AT : at, trace ? TRACE_LEN : len);
+}
+
 /* A response's last byte has passed. */
 static __always_inline void http__answered(wire_ctx *ctx, struct conn *c, struct wire_acct *a,
 					   struct lane_scratch *s, __u32 dir)
@@ -122,6 +148,10 @@ __noinline int http__on_event(wire_ctx *ctx, struct conn *c, struct wire_acct *a
 		if (s->http.m_role == HTTP_REQUEST)
 			http__asked(ctx, c, a, s, dir);
 		break;
+	case HTTP_ON_FIELD:
+		if (s->http.m_role == HTTP_REQUEST)
+			http__named(c, s);
+		break;
 	case HTTP_ON_END:
 		if (s->http.m_role == HTTP_REQUEST)
 			fifo__asked(ctx, c, s->http.seq, s->http.bytes);
@@ -137,7 +167,8 @@ static __always_inline void http_io__event(struct stream_io *io, struct stream_r
 {
 	(void)r;
 	/* A head's end opens and closes nothing. */
-	if (u->what == HTTP_ON_HEAD || u->what == HTTP_ON_OPAQUE || u->what == HTTP_ON_FIELD)
+	if (u->what == HTTP_ON_HEAD || u->what == HTTP_ON_OPAQUE ||
+	    (u->what == HTTP_ON_FIELD && !targ_tree))
 		return;
 	http__on_event(io->ctx, io->conn, io->acct, io->scratch, io->dir);
 }

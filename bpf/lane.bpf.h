@@ -12,6 +12,7 @@
 
 #include "wire.h"
 #include "route.h"
+#include "cause_conn.bpf.h"
 #include "exchange.bpf.h"
 
 /* Variables that all objects on these maps have in common: see src/probe/shared.h. */
@@ -36,6 +37,9 @@ struct lane_scratch {
 	struct opening opening;
 	struct exchange x;
 	struct answer answer;
+	__u32 n_events; /* with targ_tree only */
+	__u32 events_lost;
+	struct cause_event event[CAUSE_EVENTS];
 };
 
 struct {

@@ -6,6 +6,7 @@
 #ifndef HOPSCOPE_NATS_BPF_H
 #define HOPSCOPE_NATS_BPF_H
 
+#include "cause_tell.bpf.h"
 #include "conn.bpf.h"
 #include "exemplar.bpf.h"
 #include "flight.bpf.h"
@@ -107,6 +108,27 @@ static __always_inline __u32 nats__outcome(const struct nats_unit *u)
 	return u->status >= 400 ? STATUS_ERROR : STATUS_OK;
 }
 
+/* Calls of requests, for cause.bpf.h. */
+static __always_inline void nats__tell_end(struct lane_scratch *s)
+{
+	struct cause_event *e =
+		cause__tell(s, CAUSE_ANSWERED, s->closed.id, s->closed.route, false);
+
+	if (!e)
+		return;
+	e->began = s->closed.t0;
+	e->at = s->run.now;
+	e->status = nats__outcome(&s->run.unit);
+}
+
+static __always_inline void nats__tell_open(struct lane_scratch *s)
+{
+	struct cause_event *e = cause__tell(s, CAUSE_OPENED, s->flight.id, s->flight.route, false);
+
+	if (e)
+		e->at = s->flight.t0;
+}
+
 /*
  * Takes out the exchange that a reply with this id closes: its request went the other way. An id
  * may have been put into any of the three places.
@@ -145,6 +167,8 @@ static __always_inline bool nats__close(wire_ctx *ctx, struct conn *c, struct wi
 		ns = 0;
 	if (!role__asks(f->role))
 		listener__answers(c, f->route);
+	if (targ_tree && f->role == ROLE_CLIENT)
+		nats__tell_end(s);
 	relay__look(c);
 	v = series__get(a, c, f->route, relay__role(c, f->role), nats__outcome(&r->unit));
 	if (!v)
@@ -205,6 +229,8 @@ static __always_inline void nats__open(wire_ctx *ctx, struct conn *c, struct wir
 	f->t0 = r->now;
 	f->bytes = u->payload;
 	f->dir = (__u8)dir;
+	if (targ_tree && f->role == ROLE_CLIENT)
+		nats__tell_open(s);
 	if (!flight__put(a, c, &c->first[dir & 1], f))
 		nats__open_more(ctx, c, a, s);
 }

@@ -256,6 +256,7 @@ static __always_inline struct tls_conn *tls__conn(const struct tls_key *key)
 static __always_inline void tls__bind(struct tls_conn *t, __u64 socket, __u16 local, __u16 remote)
 {
 	t->socket = socket;
+	t->conn.cause.socket = socket;
 	t->conn.port_local = local;
 	t->conn.port_remote = remote;
 	t->conn.claimed = filter__port(&t->conn);
@@ -304,7 +305,11 @@ static __always_inline void tls__feed(struct tls_bytes *b)
 				feed__segment(&b->text, c, a, scratch, dir);
 			else
 				conn__missed(c, a, dir, b->n, REASON_GAP);
+			if (targ_tree && scratch->n_events)
+				cause__hear(a, c, scratch, 1);
 			conn__unlock(c, dir);
+			if (targ_tree && dir == IN)
+				cause__read(c);
 		} else {
 			a->reason[REASON_BUSY]++;
 		}

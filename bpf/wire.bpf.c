@@ -24,6 +24,10 @@ char LICENSE[] SEC("license") = "GPL";
 #define AF_INET	 2
 #define AF_INET6 10
 
+/* include/net/tcp_states.h */
+#define TCP_SYN_SENT 2
+#define TCP_CLOSE    7
+
 /* A TCP segment's place. */
 struct segment {
 	__u32 off; /* payload's offset in the packet */
@@ -144,6 +148,21 @@ static __always_inline int conn__in_order(struct conn *c, struct wire_acct *a, _
 	return 1;
 }
 
+/*
+ * Does the current task send this? A socket is locked by who works on it: a process, or (then it is
+ * not `owned`) a softirq, which borrows the context of whatever process it interrupted.
+ */
+static __always_inline bool wire_ctx__in_task(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct tcp_sock *tp;
+
+	if (!sk)
+		return false;
+	tp = bpf_skc_to_tcp_sock(sk);
+	return tp && tp->inet_conn.icsk_inet.sk.sk_lock.owned;
+}
+
 /* Sockets whose owner or container decides: known now, or asked for. False: not it, or not yet. */
 static __always_inline bool conn__wanted(struct conn *c, struct wire_acct *a, __u32 dir)
 {
@@ -179,6 +198,9 @@ static __always_inline void segment__pass(struct __sk_buff *skb, struct conn *c,
 				scratch->off = s->off;
 				scratch->len = s->len;
 				feed__segment(skb, c, a, scratch, dir);
+				if (targ_tree && scratch->n_events)
+					cause__hear(a, c, scratch,
+						    dir == OUT && wire_ctx__in_task(skb));
 			}
 			conn__unlock(c, dir);
 		} else {
@@ -186,6 +208,21 @@ static __always_inline void segment__pass(struct __sk_buff *skb, struct conn *c,
 		}
 	}
 	lane__release(a);
+}
+
+/* The first payload that passes a socket. */
+static __always_inline void conn__meet(struct conn *c, struct bpf_sock *sk, __u32 dir, __u32 seq)
+{
+	c->cause.family = sk->family == AF_INET ? 4 : 6;
+	if (sk->family == AF_INET) {
+		c->cause.remote[0] = sk->dst_ip4;
+	} else {
+		c->cause.remote[0] = sk->dst_ip6[0];
+		c->cause.remote[1] = sk->dst_ip6[1];
+		c->cause.remote[2] = sk->dst_ip6[2];
+		c->cause.remote[3] = sk->dst_ip6[3];
+	}
+	cause__meet(c, dir, seq);
 }
 
 static __always_inline int on_packet(struct __sk_buff *skb, __u32 dir)
@@ -206,6 +243,8 @@ static __always_inline int on_packet(struct __sk_buff *skb, __u32 dir)
 		if (!c)
 			return 1;
 	}
+	if (targ_tree && !c->cause.met)
+		conn__meet(c, sk, dir, s.seq);
 	if (c->proto >= PROTO_HTTP2) { /* opaque, see expire__told() */
 		__sync_fetch_and_add(&c->bytes_opaque, s.len);
 		return 1;
@@ -254,6 +293,8 @@ int BPF_PROG(wire_destroy, struct sock *sk)
 	expire__tables(&e, sk);
 	expire__conn(&e);
 	expire__overflowed(&e);
+	if (targ_tree && e.scratch && e.scratch->n_events)
+		cause__hear(e.acct, e.conn, e.scratch, 0);
 	lane__release(e.acct);
 	return 0;
 }
@@ -271,6 +312,8 @@ int wire_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!e.acct)
 		return 0;
 	if (!sk) { /* the last call */
+		if (targ_tree)
+			cause__sweep(e.before);
 		bpf_for_each_map_elem(&flight_overflow, expire__overflow, &e, 0);
 	} else {
 		/* Not ctx->value: the verifier takes a map value with a variable offset only. */
@@ -315,5 +358,33 @@ int BPF_PROG(wire_cgroup, struct cgroup___named *cgrp)
 	/* The v2 hierarchy is number 0; ids of v1 hierarchies are numbers of their own. */
 	if (!cgrp->root->hierarchy_id)
 		named__verdict(cgrp->kn->id);
+	return 0;
+}
+
+/* With --tree only: a task has read from a TCP socket. */
+SEC("tp_btf/tcp_rcv_space_adjust")
+int BPF_PROG(wire_read, struct sock *sk)
+{
+	struct conn *c = bpf_sk_storage_get(&conns, sk, 0, 0);
+
+	if (c && c->cookie)
+		cause__read(c);
+	else
+		cause__read_other();
+	return 0;
+}
+
+/* And: it opens a connection, for the request that it has in hand. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(wire_connect, struct sock *sk, int old, int new)
+{
+	struct conn *c;
+
+	if (old != TCP_CLOSE || new != TCP_SYN_SENT || sk->sk_protocol != IPPROTO_TCP ||
+	    !cause__works())
+		return 0;
+	c = bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (c)
+		cause__connect(c);
 	return 0;
 }

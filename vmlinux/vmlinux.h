@@ -41,6 +41,8 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct task_struct *group_leader;
 	char comm[16];
+	__u64 start_time;
+	unsigned long nvcsw; /* times it gave up the CPU by itself */
 };
 
 struct sock_common {
@@ -49,12 +51,26 @@ struct sock_common {
 	__u16 skc_dport; /* remote port, as on the wire */
 };
 
+typedef struct {
+	int owned; /* a process holds the lock */
+} socket_lock_t;
+
 struct sock {
 	struct sock_common __sk_common;
+	socket_lock_t sk_lock;
 	__u16 sk_protocol;
 };
 
+struct inet_sock {
+	struct sock sk;
+};
+
+struct inet_connection_sock {
+	struct inet_sock icsk_inet;
+};
+
 struct tcp_sock {
+	struct inet_connection_sock inet_conn;
 	__u32 srtt_us;
 };
 

@@ -15,6 +15,7 @@
 #include "out/json.h"
 #include "out/table.h"
 #include "out/text.h"
+#include "out/tree.h"
 #include "probe/filter.h"
 #include "probe/wire.h"
 
@@ -60,6 +61,8 @@ static const char usage_text[] =
 	"      --timeout S     an exchange older than this is unanswered (default 5)\n"
 	"      --max-routes N  routes kept apart, the rest in (other) (default 256)\n"
 	"      --max-series N  series kept apart (default 512)\n"
+	"      --tree          where the time of a request went: calls by the request that caused\n"
+	"                      them, parts that add up to the whole\n"
 	"      --tls WHEN      read the text of TLS connections (OpenSSL, GnuTLS), with probes on\n"
 	"                      the libraries' functions, 3 us a call: on, off, or auto (default):\n"
 	"                      when --pid, --comm, --cgroup, --container or --pod say whose\n"
@@ -80,6 +83,7 @@ enum {
 	OPT_MAX_ROUTES,
 	OPT_MAX_SERIES,
 	OPT_OVERHEAD,
+	OPT_TREE,
 	OPT_TLS,
 };
 
@@ -95,6 +99,7 @@ static const struct option options[] = {
 	{"max-routes", required_argument, NULL, OPT_MAX_ROUTES},
 	{"max-series", required_argument, NULL, OPT_MAX_SERIES},
 	{"overhead", no_argument, NULL, OPT_OVERHEAD},
+	{"tree", no_argument, NULL, OPT_TREE},
 	{"tls", required_argument, NULL, OPT_TLS},
 	{"quiet", no_argument, NULL, 'q'},
 	{"verbose", no_argument, NULL, 'v'},
@@ -167,6 +172,7 @@ static int set_option(struct trace *t, int opt, const char *arg)
 	case 'q': log_quiet = true; return 0;
 	case 'v': log_verbose = true; return 0;
 	case OPT_JSON: t->json = true; return 0;
+	case OPT_TREE: w->tree = true; return 0;
 	case OPT_OVERHEAD: t->overhead = true; return 0;
 	case OPT_TLS: return set_tls(t, arg);
 	case OPT_SLOW: return set_ns("--slow", arg, 0.001, 1e7, 1e6, &w->slow_ns);
@@ -220,22 +226,52 @@ static void print_exemplar(void *ctx, const struct wire_exemplar *e)
 	text__free(&line);
 }
 
+/* Of the trees, those whose root's route is wanted: what a call's route is called is no matter. */
+static void keep_wanted(const struct trace *t, struct critical_paths *p)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->n; i++) {
+		if (filter__passes(&t->view, p->paths[i].route))
+			p->paths[kept++] = p->paths[i];
+		else
+			free(p->paths[i].parts);
+	}
+	p->n = kept;
+}
+
+static int print_tree(struct trace *t, const struct snapshot *s, bool final)
+{
+	struct critical_paths paths;
+	int err = critical_paths__build(&paths, s);
+
+	if (err)
+		return log_fail(err, "out of memory");
+	keep_wanted(t, &paths);
+	err = t->json ? tree__print_json(stdout, &paths, s, final)
+		      : tree__print(stdout, &paths, s, &t->table);
+	critical_paths__free(&paths);
+	return err;
+}
+
 static int print_snapshot(struct trace *t, struct snapshot *s, bool final)
 {
 	char clock[16];
 	time_t now = time(NULL);
 	struct tm tm;
 
-	filter__apply(&t->view, s);
+	if (!t->wire.tree)
+		filter__apply(&t->view, s);
 	if (t->json)
-		return json__print_snapshot(stdout, s, final);
+		return t->wire.tree ? print_tree(t, s, final)
+				    : json__print_snapshot(stdout, s, final);
 	localtime_r(&now, &tm);
 	strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
 	if (final)
 		printf("\ntotal of %.1f s\n", (double)s->duration_ns / 1e9);
 	else
 		printf("\n%s\n", clock);
-	return table__print(stdout, s, &t->table);
+	return t->wire.tree ? print_tree(t, s, final) : table__print(stdout, s, &t->table);
 }
 
 /* Reads, prints what happened since the last reading, and keeps the reading. */

@@ -14,6 +14,9 @@ void snapshot__free(struct snapshot *s)
 	free(s->series);
 	s->series = NULL;
 	s->n_series = 0;
+	free(s->edges);
+	s->edges = NULL;
+	s->n_edges = 0;
 	free(s->opaque);
 	s->opaque = NULL;
 	s->n_opaque = 0;
@@ -125,6 +128,38 @@ static void programs_delta(struct snapshot *out, const struct snapshot *before)
 	}
 }
 
+/* Edges are never taken away, and stay where they are. */
+static int edges_delta(struct snapshot *out, const struct snapshot *now,
+		       const struct snapshot *before)
+{
+	out->edges = NULL;
+	out->n_edges = 0;
+	for (int i = 0; i < CAUSE_COUNTS; i++)
+		out->cause[i] = grown(now->cause[i], before->cause[i]);
+	if (!now->n_edges)
+		return 0;
+	out->edges = calloc(now->n_edges, sizeof(*out->edges));
+	if (!out->edges)
+		return -ENOMEM;
+	for (size_t i = 0; i < now->n_edges; i++) {
+		struct snapshot_edge *e = &out->edges[out->n_edges];
+		const struct snapshot_edge *was = i < before->n_edges ? &before->edges[i] : NULL;
+
+		*e = now->edges[i];
+		if (was && memcmp(&was->key, &e->key, sizeof(e->key)) == 0) {
+			e->calls = grown(e->calls, was->calls);
+			e->done = grown(e->done, was->done);
+			e->late = grown(e->late, was->late);
+			e->sum_ns = grown(e->sum_ns, was->sum_ns);
+			e->callees = grown(e->callees, was->callees);
+			hist_delta(&e->hist, &was->hist);
+		}
+		if (e->calls || hist__count(&e->hist))
+			out->n_edges++;
+	}
+	return 0;
+}
+
 static void opaque_sum_delta(struct opaque_sum *s, const struct opaque_sum *before)
 {
 	s->connections = grown(s->connections, before->connections);
@@ -208,6 +243,12 @@ int snapshot__delta(struct snapshot *out, const struct snapshot *now, const stru
 	}
 	out->series = series;
 	out->n_series = n;
+	if (edges_delta(out, now, before)) {
+		free(series);
+		out->series = NULL;
+		out->n_series = 0;
+		return -ENOMEM;
+	}
 	out->duration_ns = grown(now->time_ns, before->time_ns);
 	out->settled = now->settled && before->settled;
 	acct_delta(&out->acct, &now->acct, &before->acct);
@@ -365,6 +406,29 @@ const char *wire_part__name(unsigned int part)
 	case PART_REDIS: return "redis";
 	case PART_NATS: return "nats";
 	case PART_MAX: break;
+	}
+	return "?";
+}
+
+const char *cause_count__name(unsigned int count)
+{
+	switch ((enum cause_count)count) {
+	case CAUSE_BY_ID: return "by_id";
+	case CAUSE_BY_CONNECT: return "by_connect";
+	case CAUSE_BY_TASK: return "by_task";
+	case CAUSE_NO_TASK: return "no_task";
+	case CAUSE_NO_REQUEST: return "no_request";
+	case CAUSE_STALE: return "stale";
+	case CAUSE_DEFERRED: return "deferred";
+	case CAUSE_MOVED: return "moved";
+	case CAUSE_PARENTS_FULL: return "parents_full";
+	case CAUSE_LINKS_FULL: return "links_full";
+	case CAUSE_EDGES_FULL: return "edges_full";
+	case CAUSE_SLOTS_FULL: return "slots_full";
+	case CAUSE_NEGATIVE: return "negative";
+	case CAUSE_ACTORS_FULL: return "actors_full";
+	case CAUSE_EVENTS_LOST: return "events_lost";
+	case CAUSE_COUNTS: break;
 	}
 	return "?";
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cause.h"
 #include "opaque.h"
 #include "tls_record.h"
 #include "wire.h"
@@ -25,6 +26,17 @@ struct snapshot_series {
 	uint64_t count; /* exchanges (answered or not); equals the histogram's total when OK */
 	uint64_t bytes;
 	struct hist hist; /* hist.min is ns + 1, 0 when empty */
+};
+
+/* Calls of one kind of request to one address, by route: see include/cause.h. */
+struct snapshot_edge {
+	struct edge_key key;
+	char parent_route[ROUTE_LEN + 1];
+	char child_route[ROUTE_LEN + 1];
+	char container[SNAPSHOT_CONTAINER_LEN];	       /* of the caller */
+	char callee_container[SNAPSHOT_CONTAINER_LEN]; /* "" when not on this host */
+	uint64_t calls, done, sum_ns, late, callee, callees;
+	struct hist hist;
 };
 
 /* Connections that were recognised and could not be read, of one program to one port. */
@@ -49,6 +61,10 @@ struct snapshot {
 	int64_t in_flight_before; /* of an interval: in flight when it began. 0 for a reading */
 	struct snapshot_series *series; /* owned */
 	size_t n_series;
+	bool tree;		     /* calls were linked to requests: `edges` says what there is */
+	struct snapshot_edge *edges; /* owned */
+	size_t n_edges;
+	uint64_t cause[CAUSE_COUNTS]; /* enum cause_count */
 	struct snapshot_program programs[20];
 	size_t n_programs;
 	struct snapshot_opaque *opaque; /* owned */
@@ -103,6 +119,7 @@ const char *wire_part__name(unsigned int part);
  */
 bool wire_status__is_error(unsigned int status);
 const char *wire_reason__name(unsigned int reason);
+const char *cause_count__name(unsigned int count);
 /*
  * The term of an identity that a reason explains: "one_way", "unanswered", "dropped", "orphans",
  * "bytes_unparsed"; or what it counts outside them: "bytes_passed_over", "segments_passed_over",

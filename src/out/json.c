@@ -430,6 +430,15 @@ static int dump(json_t *v, FILE *out, int depth)
 	return json_is_object(v) ? dump_object(v, out, depth) : dump_array(v, out, depth);
 }
 
+int json__print_line(FILE *out, json_t *o)
+{
+	int err = dump(o, out, -1);
+
+	if (fputc('\n', out) == EOF || fflush(out))
+		return -EIO;
+	return err;
+}
+
 int json__print_snapshot(FILE *out, const struct snapshot *s, bool final)
 {
 	json_t *o = json__snapshot(s, final, NULL, 0);
@@ -437,10 +446,8 @@ int json__print_snapshot(FILE *out, const struct snapshot *s, bool final)
 
 	if (!o)
 		return -ENOMEM;
-	err = dump(o, out, -1);
+	err = json__print_line(out, o);
 	json_decref(o);
-	if (fputc('\n', out) == EOF || fflush(out))
-		return -EIO;
 	return err;
 }
 

@@ -55,6 +55,8 @@ json_t *session__overhead(const struct snapshot *s);
 json_t *json__snapshot(const struct snapshot *s, bool final, const struct target *targets,
 		       size_t n_targets);
 /* Builds it, writes it as one line and flushes. 0, -ENOMEM or -EIO. */
+/* Any object as a line. 0 or -EIO. */
+int json__print_line(FILE *out, json_t *o);
 int json__print_snapshot(FILE *out, const struct snapshot *s, bool final);
 
 /*

@@ -153,7 +153,7 @@ int filter__option(int opt, const char *arg, struct wire_opts *o, struct filter_
 	return 1;
 }
 
-static bool view__passes(const struct filter_view *view, const char *route)
+bool filter__passes(const struct filter_view *view, const char *route)
 {
 	for (size_t i = 0; i < view->n_routes; i++) {
 		if (fnmatch(view->routes[i], route, 0) == 0)
@@ -167,7 +167,7 @@ void filter__apply(const struct filter_view *view, struct snapshot *s)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < s->n_series; i++) {
-		if (!view__passes(view, s->series[i].route))
+		if (!filter__passes(view, s->series[i].route))
 			continue;
 		if (kept != i)
 			s->series[kept] = s->series[i];

@@ -63,6 +63,8 @@ struct filter_view {
  */
 int filter__option(int opt, const char *arg, struct wire_opts *o, struct filter_view *view);
 
+/* Is the route one of those to print? */
+bool filter__passes(const struct filter_view *view, const char *route);
 /* Removes the series that the view leaves out. */
 void filter__apply(const struct filter_view *view, struct snapshot *s);
 

@@ -20,17 +20,20 @@
 #include "probe/privileges.h"
 #include "probe/tls.h"
 #include "probe/wire_names.h"
+#include "probe/wire_tree.h"
 #include "wire.skel.h"
 
 #define ROUTES_DEFAULT	 256
 #define SERIES_DEFAULT	 512
 #define OVERFLOW_DEFAULT 65536
+#define MAX_EDGES	 1024
 #define TIMEOUT_DEFAULT	 (5ull * 1000000000)
 #define OWNERS_EVERY_NS	 (1000000000ull) /* at most: a walk over every process's open files */
 
 struct wire {
 	struct wire_bpf *skel;
 	struct bpf_link *egress, *ingress, *destroy;
+	struct wire_tree *tree;		 /* with opts.tree only */
 	struct bpf_link *made;		 /* cgroups; with filters by name only */
 	struct bpf_link *sweep, *owners; /* iterators: run when read */
 	struct ring_buffer *ring;
@@ -125,6 +128,7 @@ static int configure(struct wire *w, const struct wire_opts *o)
 	s->rodata->targ_max_series = series;
 	set_filters(s->rodata, o);
 	err = configure_names(w, o);
+	err = err ? err : wire_tree__configure(s, o->tree, o->tree ? MAX_EDGES : 1);
 	err = err ? err : bpf_map__set_max_entries(s->maps.lanes, (uint32_t)w->n_lanes);
 	err = err ? err : bpf_map__set_max_entries(s->maps.scratches, (uint32_t)w->n_lanes);
 	err = err ? err : bpf_map__set_max_entries(s->maps.routes, routes);
@@ -159,7 +163,9 @@ static int map_memories(struct wire *w)
 	if (err)
 		return err;
 	w->series = at;
-	return 0;
+	if (w->opts.tree)
+		w->tree = wire_tree__open(w->skel, MAX_EDGES);
+	return w->opts.tree && !w->tree ? -ENOMEM : 0;
 }
 
 static int load_failed(int err)
@@ -329,6 +335,8 @@ int wire__attach(struct wire *w)
 	if (!w->destroy)
 		return log_fail(-errno, "cannot attach to tcp_destroy_sock: %s", strerror(errno));
 	err = attach_named(w);
+	if (!err && w->tree)
+		err = wire_tree__attach(w->tree);
 	err = err ? err : opaque__attach(w->opaque);
 	err = err ? err : attach_packets(w);
 	if (!err && w->tls)
@@ -348,6 +356,8 @@ void wire__detach(struct wire *w)
 	bpf_link__destroy(w->ingress);
 	bpf_link__destroy(w->destroy);
 	bpf_link__destroy(w->made);
+	if (w->tree)
+		wire_tree__detach(w->tree);
 	w->egress = w->ingress = w->destroy = w->made = NULL;
 }
 
@@ -366,6 +376,7 @@ void wire__close(struct wire *w)
 	if (w->series)
 		munmap((void *)w->series, w->max_series * sizeof(*w->series));
 	wire__statistics(w, false);
+	wire_tree__close(w->tree);
 	wire_bpf__destroy(w->skel);
 	free(w->route_names);
 	wire_names__close(w->names);
@@ -514,6 +525,11 @@ static int read_series(struct wire *w, struct snapshot *s)
 	return 0;
 }
 
+static const char *route_name(void *ctx, uint32_t route)
+{
+	return wire__route_name(ctx, route);
+}
+
 static void read_programs(struct wire *w, struct snapshot *s)
 {
 	struct bpf_program *p;
@@ -590,8 +606,12 @@ int wire__read(struct wire *w, struct snapshot *s)
 	read_lanes(w, s);
 	w->passed_over = s->acct.proto_conns[PROTO_HTTP2] || s->acct.proto_conns[PROTO_TLS];
 	err = read_series(w, s);
-	if (err)
+	if (!err && w->tree)
+		err = wire_tree__read(w->tree, s, w->names, route_name, w);
+	if (err) {
+		snapshot__free(s);
 		return err;
+	}
 	read_programs(w, s);
 	if (w->tls)
 		tls__read(w->tls, s);

@@ -44,6 +44,7 @@ struct wire_opts {
 	size_t n_containers;
 	const char *pods[WIRE_MAX_FILTER];
 	size_t n_pods;
+	bool tree;	       /* link calls to the requests that caused them */
 	bool names;	       /* call cgroups by their containers' names, where known */
 	const char *host_root; /* where the runtimes' files are; NULL: "/" */
 	bool tls; /* read the text of TLS connections: probes on their libraries' functions */
