@@ -2,6 +2,7 @@
 #
 # make            builds build/hopscope: no network, no root
 # make demo       (root) installs what is missing, builds, runs the demonstration
+# make demo-gateway (root) the same with the gateway that masks
 # make test       (root) installs what is missing, builds, runs every test
 # make help       the rest
 #
@@ -82,7 +83,7 @@ ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/power
 BPF_CFLAGS = -g -O2 -Wall -Werror -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) \
 	     -Iinclude -Ivmlinux -Ibpf -idirafter /usr/include/$(MACHINE)-linux-gnu
 
-.PHONY: all demo test bench benches check format asan fuzz fuzzers test-binaries gateway-tools unit-tests install clean deps \
+.PHONY: all demo demo-gateway test bench benches check format asan fuzz fuzzers test-binaries gateway-tools unit-tests install clean deps \
 	help tools check-commands FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -208,6 +209,11 @@ demo:
 	@$(MAKE) all
 	@BUILD='$(BUILD)' scripts/demo
 
+demo-gateway:
+	@scripts/deps build run
+	@$(MAKE) all
+	@BUILD='$(BUILD)' scripts/demo gateway out-gateway
+
 test:
 	@scripts/deps build run test
 	@BUILD='$(BUILD)' tests/run
@@ -259,6 +265,7 @@ help:
 #H make                build/hopscope               (V=1 shows the commands)
 #H make CC=clang BUILD=build/clang
 #H make demo           install, build, run scenarios/aegis.yaml into out/     (root)
+#H make demo-gateway   the same with scenarios/gateway.yaml into out-gateway/ (root)
 #H make test           install, build, run every test                         (root)
 #H make bench          what hopscope itself costs: tests/bench/run            (root)
 #H make asan           unit tests under AddressSanitizer and UBSan

@@ -10,6 +10,7 @@
 #include <nats/nats.h> /* its version; everything else of it is src/load */
 
 #include "bench/bench.h"
+#include "bench/environment.h"
 #include "out/json.h"
 #include "probe/privileges.h"
 #include "stack/file.h"
@@ -34,15 +35,20 @@ static void cpu_model(char *buf, size_t size)
 		fclose(f);
 }
 
-const char *bench__cgroup_name(const struct bench *b, const struct cgroup *c)
+const char *environment__cgroup(const struct cgroup_mounts *m, const struct cgroup *c)
 {
-	size_t n = strlen(b->mounts.v2);
+	size_t n = strlen(m->v2);
 
-	return strncmp(c->v2, b->mounts.v2, n) ? c->v2 : c->v2 + n;
+	return strncmp(c->v2, m->v2, n) ? c->v2 : c->v2 + n;
 }
 
-static void add_process(json_t *list, const char *name, const char *kind, const struct child *c,
-			const char *address, const char *cgroup)
+const char *bench__cgroup_name(const struct bench *b, const struct cgroup *c)
+{
+	return environment__cgroup(&b->mounts, c);
+}
+
+void environment__add_process(json_t *list, const char *name, const char *kind,
+			      const struct child *c, const char *address, const char *cgroup)
 {
 	json_array_append_new(
 		list,
@@ -60,20 +66,21 @@ static void add_brokers(const struct bench *b, json_t *list)
 		const struct nats_node *n = &b->stack.nodes[i];
 
 		snprintf(address, sizeof(address), "127.0.0.1:%u", n->client);
-		add_process(list, n->name, "nats-server", &n->child, address,
-			    bench__cgroup_name(b, &n->cgroup));
+		environment__add_process(list, n->name, "nats-server", &n->child, address,
+					 bench__cgroup_name(b, &n->cgroup));
 	}
 	for (i = 0; i < b->opts->n_urls; i++) {
 		snprintf(name, sizeof(name), "broker %zu", i + 1);
-		add_process(list, name, "nats-server, not ours", NULL,
-			    url__address(&b->opts->urls[i], address, sizeof(address)), NULL);
+		environment__add_process(list, name, "nats-server, not ours", NULL,
+					 url__address(&b->opts->urls[i], address, sizeof(address)),
+					 NULL);
 	}
 	for (i = 0; i < b->stack.n_forwards; i++) {
 		const struct forward *f = &b->stack.forwards[i];
 
 		snprintf(address, sizeof(address), "127.0.0.1:%u", f->port);
-		add_process(list, f->name, "socat", &f->child, address,
-			    bench__cgroup_name(b, &f->cgroup));
+		environment__add_process(list, f->name, "socat", &f->child, address,
+					 bench__cgroup_name(b, &f->cgroup));
 	}
 }
 
@@ -84,24 +91,27 @@ static json_t *topology(const struct bench *b)
 
 	add_brokers(b, list);
 	for (i = 0; i < b->n_services; i++)
-		add_process(list, b->services[i].name, "service", &b->services[i].remote.child,
-			    NULL, bench__cgroup_name(b, &b->services[i].cgroup));
+		environment__add_process(list, b->services[i].name, "service",
+					 &b->services[i].remote.child, NULL,
+					 bench__cgroup_name(b, &b->services[i].cgroup));
 	for (i = 0; i < b->scenario->n_paths; i++) {
 		enum path p = b->scenario->paths[i];
 
-		add_process(list, b->rpc[p].child.name, "load", &b->rpc[p].child, NULL,
-			    bench__cgroup_name(b, &b->load));
+		environment__add_process(list, b->rpc[p].child.name, "load", &b->rpc[p].child, NULL,
+					 bench__cgroup_name(b, &b->load));
 		if (b->scenario->has_events && !b->opts->ab_only)
-			add_process(list, b->publisher[p].child.name, "load",
-				    &b->publisher[p].child, NULL, bench__cgroup_name(b, &b->load));
+			environment__add_process(list, b->publisher[p].child.name, "load",
+						 &b->publisher[p].child, NULL,
+						 bench__cgroup_name(b, &b->load));
 	}
 	if (b->scenario->has_events && !b->opts->ab_only)
-		add_process(list, b->subscriber.child.name, "load", &b->subscriber.child, NULL,
-			    bench__cgroup_name(b, &b->load));
+		environment__add_process(list, b->subscriber.child.name, "load",
+					 &b->subscriber.child, NULL,
+					 bench__cgroup_name(b, &b->load));
 	return list;
 }
 
-json_t *bench__environment(const struct bench *b)
+json_t *environment__host(const struct cgroup_mounts *m)
 {
 	char cpu[256], libbpf[32];
 	const char *lockdown = lockdown__mode();
@@ -112,16 +122,24 @@ json_t *bench__environment(const struct bench *b)
 	sysinfo(&info);
 	cpu_model(cpu, sizeof(cpu));
 	snprintf(libbpf, sizeof(libbpf), "%s", libbpf_version_string());
-	return json_pack("{s:o,s:o,s:o,s:I,s:I,s:o,s:s,s:o,s:o,s:o,s:o,s:o}", "kernel",
-			 session__text(uts.release), "arch", session__text(uts.machine),
-			 "cpu_model", session__text(cpu[0] ? cpu : NULL), "cpus",
+	return json_pack("{s:o,s:o,s:o,s:I,s:I,s:o,s:s,s:o}", "kernel", session__text(uts.release),
+			 "arch", session__text(uts.machine), "cpu_model",
+			 session__text(cpu[0] ? cpu : NULL), "cpus",
 			 (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "memory_bytes",
 			 (json_int_t)info.totalram * (json_int_t)info.mem_unit, "lockdown",
 			 session__text(strcmp(lockdown, "unknown") ? lockdown : NULL), "cgroup",
-			 b->mounts.v1_memory[0] ? "v1+v2" : "v2", "libbpf",
-			 session__text(libbpf[0] == 'v' ? libbpf + 1 : libbpf), "natsc",
-			 session__text(nats_GetVersion()), "nats_server",
-			 session__text(b->nats_version[0] ? b->nats_version : NULL), "forwarder",
-			 session__text(b->forwarder_version[0] ? b->forwarder_version : NULL),
-			 "topology", topology(b));
+			 m->v1_memory[0] ? "v1+v2" : "v2", "libbpf",
+			 session__text(libbpf[0] == 'v' ? libbpf + 1 : libbpf));
+}
+
+json_t *bench__environment(const struct bench *b)
+{
+	json_t *e = environment__host(&b->mounts);
+
+	session__put(&e, "natsc", session__text(nats_GetVersion()));
+	session__put(&e, "nats_server", session__text(b->nats_version[0] ? b->nats_version : NULL));
+	session__put(&e, "forwarder",
+		     session__text(b->forwarder_version[0] ? b->forwarder_version : NULL));
+	session__put(&e, "topology", topology(b));
+	return e;
 }

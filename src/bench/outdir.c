@@ -10,6 +10,8 @@
 
 #include "bench/outdir.h"
 #include "log.h"
+#include "out/json.h"
+#include "out/markdown.h"
 #include "stack/file.h"
 
 int outdir__open(struct outdir *o, const char *path)
@@ -85,4 +87,24 @@ int outdir__write(struct outdir *o, const char *name, outdir_render_fn render,
 	if (fd >= 0)
 		unlinkat(o->fd, temp, 0);
 	return log_fail(err, "cannot write %s/%s: %s", o->path, name, strerror(-err));
+}
+
+static int dump_session(FILE *f, const json_t *session)
+{
+	return session__dump(session, f);
+}
+
+int outdir__report(struct outdir *o, const json_t *session, bool json)
+{
+	int err = outdir__write(o, "session.json", dump_session, session);
+
+	if (!err)
+		err = outdir__write(o, "report.md", markdown__report, session);
+	if (err)
+		return err;
+	log_info("report: %s/report.md, session: %s/session.json", o->path, o->path);
+	err = json ? session__dump(session, stdout) : markdown__report(stdout, session);
+	if (err)
+		log_fail(err, "cannot write the report to standard output: %s", strerror(-err));
+	return err;
 }

@@ -3,6 +3,7 @@
 #ifndef HOPSCOPE_BENCH_PHASE_H
 #define HOPSCOPE_BENCH_PHASE_H
 
+#include "bench/answer.h"
 #include "bench/bench.h"
 
 /* A phase of the scenario's number of rounds, none done. It belongs to the bench. NULL: no memory.
@@ -21,13 +22,6 @@ const char *phase__label(const struct phase *p, bool with_kind, char *buf, size_
 
 /* Mean over the rounds, a second; none without rounds. */
 struct estimate phase__rate(const struct phase *p);
-
-/* A non-negative integer of a worker's answer; 0 when it is absent. */
-uint64_t answer__count(const json_t *answer, const char *key);
-/* A number; NaN when it is absent. */
-double answer__number(const json_t *answer, const char *key);
-/* into += the HIST of a worker's answer. 0 or -EPROTO. */
-int answer__merge_hist(const json_t *hist, struct hist *into);
 
 /*
  * Runs `total` units of load in the scenario's rounds, each round on every phase in turn, the order

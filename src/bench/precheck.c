@@ -9,30 +9,31 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
+#include "bench/precheck.h"
 #include "log.h"
 #include "probe/privileges.h"
 #include "stack/port.h"
 
 #define CONNECT_MS 3000
 
-static int check_privileges(const struct bench *b)
+int precheck__privileges(const struct cgroup_mounts *m, bool probe)
 {
-	int err = b->opts->no_probe ? 0 : privileges__check_wire();
+	int err = probe ? privileges__check_wire() : 0;
 
 	if (err)
 		return err;
-	if (!b->mounts.v2[0])
+	if (!m->v2[0])
 		return log_fail(-ENOENT, "no cgroup v2 hierarchy is mounted, and containers are "
 					 "told apart by it; mount one: mkdir -p "
 					 "/sys/fs/cgroup/unified && mount -t cgroup2 none "
 					 "/sys/fs/cgroup/unified");
-	if (faccessat(AT_FDCWD, b->mounts.v2, W_OK, AT_EACCESS) ||
-	    (b->mounts.v1_memory[0] && faccessat(AT_FDCWD, b->mounts.v1_memory, W_OK, AT_EACCESS)))
+	if (faccessat(AT_FDCWD, m->v2, W_OK, AT_EACCESS) ||
+	    (m->v1_memory[0] && faccessat(AT_FDCWD, m->v1_memory, W_OK, AT_EACCESS)))
 		return log_fail(
 			-errno,
 			"cannot create cgroups below %s: %s; run it as root (sudo), or in a "
 			"container with a writable cgroup file system",
-			b->mounts.v2, strerror(errno));
+			m->v2, strerror(errno));
 	return 0;
 }
 
@@ -100,7 +101,7 @@ int bench__precheck(struct bench *b)
 
 	if (err)
 		return log_fail(err, "cannot read /proc/self/mountinfo: %s", strerror(-err));
-	err = check_privileges(b);
+	err = precheck__privileges(&b->mounts, !b->opts->no_probe);
 	if (!err)
 		err = check_programs(b);
 	if (!err)

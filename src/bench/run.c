@@ -12,8 +12,6 @@
 #include "bench/bench.h"
 #include "bench/phase.h"
 #include "log.h"
-#include "out/json.h"
-#include "out/markdown.h"
 #include "stack/clock.h"
 
 #define GRACE_MS	3000
@@ -139,43 +137,25 @@ static int measure(struct bench *b)
 	return 0;
 }
 
-static int dump_session(FILE *f, const json_t *session)
-{
-	return session__dump(session, f);
-}
-
-static int report(struct bench *b)
-{
-	json_t *session = bench__session(b);
-	int err;
-
-	if (!session)
-		return log_fail(-ENOMEM, "out of memory: no report");
-	err = outdir__write(&b->outdir, "session.json", dump_session, session);
-	if (!err)
-		err = outdir__write(&b->outdir, "report.md", markdown__report, session);
-	if (!err) {
-		log_info("report: %s/report.md, session: %s/session.json", b->outdir.path,
-			 b->outdir.path);
-		err = b->opts->json ? session__dump(session, stdout)
-				    : markdown__report(stdout, session);
-		if (err)
-			log_fail(err, "cannot write the report to standard output: %s",
-				 strerror(-err));
-	}
-	json_decref(session);
-	return err;
-}
-
 static int run(struct bench *b)
 {
+	json_t *session;
+	int err;
+
 	b->scenario = scenario__load(b->opts->scenario);
 	if (!b->scenario)
 		return EXIT_USAGE;
 	if (bench__precheck(b) || measure(b))
 		return EXIT_RUNTIME;
 	bench__judge(b);
-	if (report(b))
+	session = bench__session(b);
+	if (!session) {
+		log_fail(-ENOMEM, "out of memory: no report");
+		return EXIT_RUNTIME;
+	}
+	err = outdir__report(&b->outdir, session, b->opts->json);
+	json_decref(session);
+	if (err)
 		return EXIT_RUNTIME;
 	/* Part of a run is a run-time error, whatever the part says: a caller must not go by it. */
 	if (b->incomplete[0]) {

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bench/scenario_values.h"
 #include "model/verdict.h"
 #include "stack/nats.h"
 
@@ -116,8 +117,7 @@ struct scenario {
 struct scenario *scenario__load(const char *file);
 void scenario__free(struct scenario *s);
 
-/* Every setting as understood, in order, defaults filled in: fn(ctx, "rpc.calls", "1000"). */
-typedef int (*scenario_setting_fn)(void *ctx, const char *key, const char *value);
+/* Every setting as understood, in order, defaults filled in. */
 int scenario__settings(const struct scenario *s, scenario_setting_fn fn, void *ctx);
 
 const char *path__label(enum path p);

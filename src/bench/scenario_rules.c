@@ -14,20 +14,9 @@
 #define MAX_OPEN_S  3600
 
 /* Every number of a scenario: where it lives, what it may be, what it is when left out. */
-static const struct number {
-	const char *path;
-	size_t offset;
-	bool real;
-	double min, max, otherwise;
-} numbers[] = {
-#define N(path, min, max, otherwise)                                               \
-	{                                                                          \
-#path, offsetof(struct scenario, path), false, min, max, otherwise \
-	}
-#define R(path, min, max, otherwise)                                              \
-	{                                                                         \
-#path, offsetof(struct scenario, path), true, min, max, otherwise \
-	}
+static const struct scenario_number numbers[] = {
+#define N(path, min, max, otherwise) SCENARIO_WHOLE(struct scenario, path, min, max, otherwise)
+#define R(path, min, max, otherwise) SCENARIO_REAL(struct scenario, path, min, max, otherwise)
 	N(stack.nodes, 1, NATS_MAX_NODES, 3),
 	N(rounds, 2, 1000, 10),
 	N(rpc.calls, 1, 10e6, 1000),
@@ -49,104 +38,10 @@ static const struct number {
 	R(memory.rate, 0, 100e3, 100),
 	N(ab.slices, 12, 1000, 40), /* the interval wants six pairs */
 	R(ab.seconds, 0.05, 60, 0.5),
+	{0},
 #undef N
 #undef R
 };
-
-#define N_NUMBERS (sizeof(numbers) / sizeof(numbers[0]))
-
-static double number__get(const struct scenario *s, const struct number *n)
-{
-	const char *at = (const char *)s + n->offset;
-	int64_t whole;
-	double real;
-
-	if (n->real) {
-		memcpy(&real, at, sizeof(real));
-		return real;
-	}
-	memcpy(&whole, at, sizeof(whole));
-	return (double)whole;
-}
-
-static void number__set(struct scenario *s, const struct number *n, double v)
-{
-	char *at = (char *)s + n->offset;
-	int64_t whole = (int64_t)v;
-
-	if (n->real)
-		memcpy(at, &v, sizeof(v));
-	else
-		memcpy(at, &whole, sizeof(whole));
-}
-
-int scenario_rules__fail(const struct yaml_index *y, const char *file, const char *path,
-			 const char *fmt, ...)
-{
-	char up[YAML_PATH_LEN], text[512];
-	const struct yaml_entry *e;
-	va_list args;
-	char *dot;
-
-	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
-	snprintf(up, sizeof(up), "%s", path);
-	/* What is left out has no line: that of the section above it. */
-	while (!(e = yaml_index__find(y, up)) && (dot = strrchr(up, '.')))
-		*dot = '\0';
-	return log_fail(-EINVAL, "%s:%u: %s: %s", file, e ? e->line : 1, path, text);
-}
-
-/* libcyaml stops at the first character that is no digit, and says nothing. */
-static int check_spelling(const struct number *n, const char *text)
-{
-	char *end;
-
-	if (!text[0])
-		return -EINVAL;
-	errno = 0;
-	if (n->real)
-		strtod(text, &end);
-	else
-		strtoll(text, &end, 0);
-	return *end || errno ? -EINVAL : 0;
-}
-
-static int apply_numbers(struct scenario *s, const struct yaml_index *y, const char *file)
-{
-	size_t i;
-
-	for (i = 0; i < N_NUMBERS; i++) {
-		const struct number *n = &numbers[i];
-		const struct yaml_entry *e = yaml_index__find(y, n->path);
-		double v;
-
-		if (!e) {
-			number__set(s, n, n->otherwise);
-			continue;
-		}
-		if (check_spelling(n, e->text))
-			return scenario_rules__fail(y, file, n->path, "'%s' is not a %snumber",
-						    e->text, n->real ? "" : "whole ");
-		v = number__get(s, n);
-		if (!(v >= n->min && v <= n->max))
-			return scenario_rules__fail(y, file, n->path,
-						    "%s is out of range: %.10g to %.10g", e->text,
-						    n->min, n->max);
-	}
-	return 0;
-}
-
-static int apply_text(char **text, const char *otherwise)
-{
-	if (*text && (*text)[0])
-		return 0;
-	free(*text);
-	/* Freed by libcyaml's allocator, which is free(). */
-	*text = strdup(otherwise);
-	return *text ? 0 : log_fail(-ENOMEM, "out of memory");
-}
 
 static int apply_list(char ***list, unsigned int *n, const char *first, const char *second)
 {
@@ -164,34 +59,18 @@ static int apply_list(char ***list, unsigned int *n, const char *first, const ch
 
 static int apply_texts(struct scenario *s)
 {
-	if (apply_text(&s->name, "bench") || apply_text(&s->title, s->name) ||
-	    apply_text(&s->rpc.service, "svc-1") || apply_text(&s->rpc.method, "echo") ||
-	    apply_text(&s->error_bound_text, "1 %") ||
+	if (scenario_text__apply(&s->name, "bench") || scenario_text__apply(&s->title, s->name) ||
+	    scenario_text__apply(&s->rpc.service, "svc-1") ||
+	    scenario_text__apply(&s->rpc.method, "echo") ||
+	    scenario_text__apply(&s->error_bound_text, "1 %") ||
 	    apply_list(&s->path_names, &s->n_paths, "direct", "forwarded"))
 		return -EINVAL;
 	if (!s->has_events)
 		return 0;
-	if (apply_text(&s->events.storage, "file") ||
+	if (scenario_text__apply(&s->events.storage, "file") ||
 	    apply_list(&s->events.domains, &s->events.n_domains, "orders", "payments") ||
 	    apply_list(&s->events.types, &s->events.n_types, "created", "updated"))
 		return -EINVAL;
-	return 0;
-}
-
-static int apply_bool(const struct yaml_index *y, const char *file, const char *path, bool *v,
-		      bool otherwise)
-{
-	const struct yaml_entry *e = yaml_index__find(y, path);
-
-	if (!e) {
-		*v = otherwise;
-		return 0;
-	}
-	/* libcyaml takes every word it does not know for true. */
-	if (strcmp(e->text, "true") != 0 && strcmp(e->text, "false") != 0)
-		return scenario_rules__fail(y, file, path, "'%s' is neither true nor false",
-					    e->text);
-	*v = e->text[0] == 't';
 	return 0;
 }
 
@@ -417,8 +296,8 @@ int scenario_rules__apply(struct scenario *s, const struct yaml_index *y, const 
 	s->has_open = yaml_index__find(y, "rpc_open");
 	s->has_events = yaml_index__find(y, "events");
 	s->has_memory = yaml_index__find(y, "memory");
-	if (apply_numbers(s, y, file) || apply_texts(s) ||
-	    apply_bool(y, file, "stack.jetstream", &s->stack.jetstream, true) ||
+	if (scenario_numbers__apply(s, numbers, y, file) || apply_texts(s) ||
+	    scenario_bool__apply(y, file, "stack.jetstream", &s->stack.jetstream, true) ||
 	    apply_ports(s, y, file) || apply_paths(s, y, file))
 		return -EINVAL;
 	if (limit__parse(s->error_bound_text, "%", &percent, &why))
@@ -455,24 +334,6 @@ static int say_list(scenario_setting_fn fn, void *ctx, const char *key, char *co
 	return fn(ctx, key, text);
 }
 
-/* The numbers whose path begins with `section` and a dot. */
-static int say_numbers(const struct scenario *s, const char *section, scenario_setting_fn fn,
-		       void *ctx)
-{
-	size_t i, len = strlen(section);
-	char text[32];
-	int err = 0;
-
-	for (i = 0; i < N_NUMBERS && !err; i++) {
-		if (strncmp(numbers[i].path, section, len) != 0 ||
-		    (numbers[i].path[len] && numbers[i].path[len] != '.'))
-			continue;
-		snprintf(text, sizeof(text), "%.10g", number__get(s, &numbers[i]));
-		err = fn(ctx, numbers[i].path, text);
-	}
-	return err;
-}
-
 static int say_ports(const struct scenario *s, scenario_setting_fn fn, void *ctx)
 {
 	char text[128] = "auto";
@@ -486,27 +347,29 @@ static int say_ports(const struct scenario *s, scenario_setting_fn fn, void *ctx
 
 int scenario__settings(const struct scenario *s, scenario_setting_fn fn, void *ctx)
 {
-	if (say_numbers(s, "stack", fn, ctx) ||
+	if (scenario_numbers__say(s, numbers, "stack", fn, ctx) ||
 	    fn(ctx, "stack.jetstream", s->stack.jetstream ? "true" : "false") ||
 	    say_ports(s, fn, ctx) || say_list(fn, ctx, "paths", s->path_names, s->n_paths) ||
-	    say_numbers(s, "rounds", fn, ctx) || say_numbers(s, "rpc", fn, ctx) ||
+	    scenario_numbers__say(s, numbers, "rounds", fn, ctx) ||
+	    scenario_numbers__say(s, numbers, "rpc", fn, ctx) ||
 	    fn(ctx, "rpc.service", s->rpc.service) || fn(ctx, "rpc.method", s->rpc.method))
 		return -ENOMEM;
-	if (s->has_open && say_numbers(s, "rpc_open", fn, ctx))
+	if (s->has_open && scenario_numbers__say(s, numbers, "rpc_open", fn, ctx))
 		return -ENOMEM;
 	if (s->has_events &&
-	    (say_numbers(s, "events", fn, ctx) ||
+	    (scenario_numbers__say(s, numbers, "events", fn, ctx) ||
 	     say_list(fn, ctx, "events.domains", s->events.domains, s->events.n_domains) ||
 	     say_list(fn, ctx, "events.types", s->events.types, s->events.n_types) ||
 	     fn(ctx, "events.storage", s->events.storage)))
 		return -ENOMEM;
 	if (s->has_memory &&
-	    (say_numbers(s, "memory", fn, ctx) ||
+	    (scenario_numbers__say(s, numbers, "memory", fn, ctx) ||
 	     say_list(fn, ctx, "memory.containers",
 		      s->memory.n_containers ? s->memory.containers : (char *[]){(char *)"all"},
 		      s->memory.n_containers ? s->memory.n_containers : 1)))
 		return -ENOMEM;
-	if (say_numbers(s, "services", fn, ctx) || fn(ctx, "error_bound", s->error_bound_text))
+	if (scenario_numbers__say(s, numbers, "services", fn, ctx) ||
+	    fn(ctx, "error_bound", s->error_bound_text))
 		return -ENOMEM;
 	return 0;
 }

@@ -4,6 +4,7 @@
 #define HOPSCOPE_BENCH_SCENARIO_RULES_H
 
 #include "bench/scenario.h"
+#include "bench/scenario_values.h"
 #include "bench/yaml_index.h"
 
 /*
@@ -12,18 +13,10 @@
  */
 int scenario_rules__apply(struct scenario *s, const struct yaml_index *y, const char *file);
 
-/* log_fail() with the file and the line of the entry at `path` (or of what is above it). -EINVAL.
- */
-int scenario_rules__fail(const struct yaml_index *y, const char *file, const char *path,
-			 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
 /* Whether this scenario starts a container of this name: svc-1, n1, fwd-1, load. */
 bool scenario__has_container(const struct scenario *s, const char *name);
 
 /* Understands the targets: metric, path, mode, clock, limit. 0, or -EINVAL after log_fail(). */
 int scenario_targets__apply(struct scenario *s, const struct yaml_index *y, const char *file);
-
-/* "15 ms", "55 MB", "1 %", "50000" in the unit of the metric. 0, or -EINVAL with *why set. */
-int limit__parse(const char *text, const char *unit, double *value, const char **why);
 
 #endif

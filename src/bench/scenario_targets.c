@@ -43,6 +43,9 @@ static const struct {
 	{"events/s", "events/s", 1},
 	{"calls/s", "/s", 1},
 	{"calls/s", "calls/s", 1},
+	{"requests/s", "/s", 1},
+	{"requests/s", "requests/s", 1},
+	{"requests", "requests", 1},
 	{"events", "events", 1},
 };
 

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "bench/bench.h"
+#include "bench/scenario_file.h"
 #include "cmd/cmd.h"
+#include "gateway/run.h"
 #include "log.h"
 
 static const char help[] =
@@ -16,7 +18,7 @@ static const char help[] =
 	"Starts the stack that the scenario names, drives the load, measures it in the kernel and "
 	"at\n"
 	"the client, judges it against the scenario's targets, and writes report.md and\n"
-	"session.json. scenarios/aegis.yaml explains every key.\n"
+	"session.json. scenarios/aegis.yaml and scenarios/gateway.yaml explain every key.\n"
 	"\n"
 	"  --out DIR            where the files go (default: out)\n"
 	"  --json               print the session instead of the report\n"
@@ -92,7 +94,7 @@ static int take_option(struct bench_opts *o, int c)
 int cmd_bench(int argc, char **argv)
 {
 	struct bench_opts o = {.out = "out", .nats_server = "nats-server"};
-	int c;
+	int c, kind;
 
 	while ((c = getopt_long(argc, argv, "qvh", options, NULL)) != -1) {
 		if (c == 'h') {
@@ -112,5 +114,14 @@ int cmd_bench(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	o.scenario = argv[optind];
-	return bench__run(&o);
+	kind = scenario_file__kind(o.scenario);
+	if (kind < 0)
+		return EXIT_USAGE;
+	if (kind == SCENARIO_NATS)
+		return bench__run(&o);
+	if (o.n_urls || o.ab || o.ab_only) {
+		log_fail(-EINVAL, "--nats-url, --ab and --ab-only are for scenarios of NATS");
+		return EXIT_USAGE;
+	}
+	return gwrun__run(&o);
 }

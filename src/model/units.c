@@ -7,7 +7,8 @@
 
 #include "model/units.h"
 
-#define DIGITS 3
+#define DIGITS	   3
+#define MAX_DIGITS 12
 
 /* Inserts commas into the leading digits of a decimal number. */
 static char *group(char *buf, size_t len, const char *plain)
@@ -133,6 +134,15 @@ bool units__scales(const char *unit)
 	return !strcmp(unit, "ns") || !strcmp(unit, "bytes") || !strcmp(unit, "bytes/h");
 }
 
+/* 99.964 % is not 100 %: two digits of what is missing. */
+static int percent_digits(double v, int digits)
+{
+	double missing = 100 - v;
+	int wanted = missing > 0 && missing < 1 ? (int)ceil(-log10(missing) - 1e-9) + DIGITS : digits;
+
+	return wanted > MAX_DIGITS ? MAX_DIGITS : wanted > digits ? wanted : digits;
+}
+
 char *units__format_digits(char *buf, size_t len, double v, const char *unit, int digits)
 {
 	if (!strcmp(unit, "ns"))
@@ -145,7 +155,7 @@ char *units__format_digits(char *buf, size_t len, double v, const char *unit, in
 			snprintf(buf + strlen(buf), len - strlen(buf), "/h");
 		return buf;
 	}
-	number(buf, len, v, digits);
+	number(buf, len, v, strcmp(unit, "%") ? digits : percent_digits(v, digits));
 	if (unit[0] && !isnan(v) && strlen(buf) < len)
 		snprintf(buf + strlen(buf), len - strlen(buf), " %s", unit);
 	return buf;

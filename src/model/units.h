@@ -17,8 +17,8 @@ char *units__bytes(char *buf, size_t len, double bytes);
 char *units__number(char *buf, size_t len, double v);
 char *units__count(char *buf, size_t len, uint64_t v);
 /*
- * v with its unit: "ns" and "bytes" as above, "bytes/h" as "1.50 MiB/h", "%" as "1.23 %", "" bare,
- * any other as "v unit"
+ * v with its unit: "ns" and "bytes" as above, "bytes/h" as "1.50 MiB/h", "%" as "1.23 %" (and
+ * "99.964 %"), "" bare, any other as "v unit"
  * ("6,666 events/s").
  */
 char *units__format(char *buf, size_t len, double v, const char *unit);

@@ -5,11 +5,12 @@
 #include <string.h>
 
 #include "model/verdict.h"
+#include "out/gw.h"
 #include "out/markdown.h"
 #include "out/md.h"
 #include "out/session.h"
 
-static void add_head(struct text *out, const json_t *session)
+void md__head(struct text *out, const json_t *session)
 {
 	const json_t *scenario = session__get(session, "scenario");
 	const json_t *tool = session__get(session, "tool");
@@ -100,11 +101,10 @@ static void add_verdict_sentence(struct text *out, const json_t *targets)
 	text__add(out, ".\n\n");
 }
 
-static void add_verdicts(struct text *out, const json_t *session)
+void md__targets(struct text *out, const json_t *session)
 {
 	const json_t *targets = session__get(session, "targets");
 
-	text__add(out, "## Verdict\n\n");
 	if (!json_array_size(targets)) {
 		text__add(out, "The scenario names no target, so nothing was judged.\n\n");
 		return;
@@ -123,8 +123,16 @@ static void add_verdicts(struct text *out, const json_t *session)
 		  "broken. "
 		  "Intervals of quantiles are order statistics, one-sided 95 % at each end, "
 		  "widened by "
-		  "the width of a histogram bucket; intervals of rates, sizes and differences are "
-		  "two-sided 95 % over rounds.\n\n");
+		  "the width of a histogram bucket; ");
+}
+
+static void add_verdicts(struct text *out, const json_t *session)
+{
+	text__add(out, "## Verdict\n\n");
+	md__targets(out, session);
+	if (json_array_size(session__get(session, "targets")))
+		text__add(out, "intervals of rates, sizes and differences are two-sided 95 % over "
+			       "rounds.\n\n");
 }
 
 static void add_phases(struct text *out, const json_t *session)
@@ -138,23 +146,32 @@ static void add_phases(struct text *out, const json_t *session)
 		md__phase_section(out, json_array_get(phases, i));
 }
 
+/* The sections of a run of a NATS scenario. */
+static void add_nats(struct text *out, const json_t *session)
+{
+	md__head(out, session);
+	add_verdicts(out, session);
+	md__summary(out, session);
+	md__environment(out, session);
+	md__configuration(out, session);
+	add_phases(out, session);
+	md__loops(out, session);
+	md__differences(out, session);
+	md__series(out, session);
+	md__accounting(out, session);
+	md__overhead(out, session);
+	md__limits(out, session);
+}
+
 int markdown__report(FILE *out, const json_t *session)
 {
 	struct text text = {0};
 	int err = 0;
 
-	add_head(&text, session);
-	add_verdicts(&text, session);
-	md__summary(&text, session);
-	md__environment(&text, session);
-	md__configuration(&text, session);
-	add_phases(&text, session);
-	md__loops(&text, session);
-	md__differences(&text, session);
-	md__series(&text, session);
-	md__accounting(&text, session);
-	md__overhead(&text, session);
-	md__limits(&text, session);
+	if (!strcmp(session__get_text(session, "kind"), "gateway"))
+		gw__report(&text, session);
+	else
+		add_nats(&text, session);
 	while (text.len > 1 && !strcmp(text.data + text.len - 2, "\n\n"))
 		text.data[--text.len] = 0;
 	if (text.failed)

@@ -68,6 +68,8 @@ void md__count(struct text *out, double v)
 
 void md__interval(struct text *out, double lo, double hi, const char *unit)
 {
+	char low[UNITS_LEN];
+
 	if (isnan(lo) && isnan(hi)) {
 		text__add(out, "no interval");
 	} else if (isnan(hi)) {
@@ -80,7 +82,10 @@ void md__interval(struct text *out, double lo, double hi, const char *unit)
 		text__add(out, ", no lower bound");
 	} else {
 		/* a unit that does not change with the value is said once */
-		md__value(out, lo, units__scales(unit) ? unit : "");
+		units__format(low, sizeof(low), lo, unit);
+		if (*unit && !units__scales(unit) && strlen(low) > strlen(unit))
+			low[strlen(low) - strlen(unit) - 1] = '\0';
+		md__text(out, low);
 		text__add(out, " to ");
 		md__value(out, hi, unit);
 	}
@@ -144,6 +149,16 @@ static void add_bar(struct text *out, uint64_t n, uint64_t most)
 	for (unsigned int i = 0; i < length / 8; i++)
 		text__add(out, "█");
 	text__add(out, eighths[length % 8]);
+}
+
+void md__sparkline(struct text *out, const double *v, size_t n, double least, double most)
+{
+	static const char *const bars[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+
+	for (size_t i = 0; i < n; i++)
+		text__add(
+			out,
+			bars[most > least ? (int)(7 * (v[i] - least) / (most - least) + 0.5) : 0]);
 }
 
 struct rows {

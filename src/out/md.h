@@ -48,7 +48,18 @@ struct estimate md__quantile(const json_t *latency, const char *name);
 /* What the user of a phase feels: "intended" for an open loop, else "client". */
 const char *md__clock(const json_t *phase);
 
+/* Heights of `n` values between `least` and `most`. */
+void md__sparkline(struct text *out, const double *v, size_t n, double least, double most);
+/* [[seconds, bytes], ...] as such, evenly over all of them. */
+void md__readings(struct text *out, const json_t *readings);
+
 /* Sections. */
+void md__head(struct text *out, const json_t *session);
+/*
+ * What the targets came to, and the table of them; its legend ends with "...; ", to be gone on
+ * with.
+ */
+void md__targets(struct text *out, const json_t *session);
 void md__summary(struct text *out, const json_t *session);
 void md__environment(struct text *out, const json_t *session);
 void md__configuration(struct text *out, const json_t *session);
@@ -58,6 +69,8 @@ void md__phase_section(struct text *out, const json_t *phase);
 void md__differences(struct text *out, const json_t *session);
 void md__loops(struct text *out, const json_t *session);
 void md__series(struct text *out, const json_t *session);
+/* Only its table, with or without series that are of a part of an exchange. */
+void md__series_table(struct text *out, const json_t *session, bool parts);
 void md__accounting(struct text *out, const json_t *session);
 void md__overhead(struct text *out, const json_t *session);
 void md__limits(struct text *out, const json_t *session);

@@ -43,11 +43,20 @@ void md__environment(struct text *out, const json_t *session)
 {
 	static const struct {
 		const char *key, *title;
-	} texts[] = {{"kernel", "kernel"},	 {"arch", "architecture"},
-		     {"cpu_model", "processor"}, {"lockdown", "kernel lockdown"},
-		     {"cgroup", "cgroups"},	 {"libbpf", "libbpf"},
-		     {"natsc", "nats.c"},	 {"nats_server", "nats-server"},
-		     {"forwarder", "forwarder"}};
+		bool service; /* of one kind of run; the other has no such key */
+	} texts[] = {{"kernel", "kernel", false},
+		     {"arch", "architecture", false},
+		     {"cpu_model", "processor", false},
+		     {"lockdown", "kernel lockdown", false},
+		     {"cgroup", "cgroups", false},
+		     {"libbpf", "libbpf", false},
+		     {"natsc", "nats.c", true},
+		     {"nats_server", "nats-server", true},
+		     {"forwarder", "forwarder", true},
+		     {"nginx", "nginx", true},
+		     {"lua_module", "its Lua module", true},
+		     {"redis", "redis-server", true},
+		     {"openssl", "OpenSSL", true}};
 	const json_t *e = session__get(session, "environment");
 
 	text__add(out, "## Environment\n\n");
@@ -57,6 +66,8 @@ void md__environment(struct text *out, const json_t *session)
 	}
 	text__add(out, "| | |\n|---|---|\n");
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		if (texts[i].service && !json_object_get(e, texts[i].key))
+			continue;
 		md__row_text(out, texts[i].title, session__get_text(e, texts[i].key));
 		if (!strcmp(texts[i].key, "cpu_model")) {
 			md__row_value(out, "processors", session__get_number(e, "cpus"), "");
@@ -92,20 +103,31 @@ void md__configuration(struct text *out, const json_t *session)
 	text__add(out, "\n");
 }
 
+static void add_series_names(struct text *out, const json_t *s)
+{
+	md__text(out, session__get_text(s, "proto"));
+	text__add(out, " | ");
+	md__text(out, session__get_text(s, "role"));
+	/* the same exchanges, to another moment */
+	if (*session__get_text(s, "part")) {
+		text__add(out, ", ");
+		md__text(out, session__get_text(s, "part"));
+	}
+	text__add(out, " | ");
+	md__code(out, session__get_text(s, "route"));
+	text__add(out, " | ");
+	md__code(out, session__get_text(s, "container"));
+	text__add(out, " | ");
+	md__text(out, session__get_text(s, "status"));
+}
+
 static void add_series_row(struct text *out, const json_t *s)
 {
-	static const char *const names[] = {"proto", "role", "route", "container", "status"};
 	static const char *const ns[] = {"p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns"};
 
-	text__add(out, "|");
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		text__add(out, " ");
-		if (i < 2 || i == 4)
-			md__text(out, session__get_text(s, names[i]));
-		else
-			md__code(out, session__get_text(s, names[i]));
-		text__add(out, " |");
-	}
+	text__add(out, "| ");
+	add_series_names(out, s);
+	text__add(out, " |");
 	text__add(out, " ");
 	md__count(out, session__get_number(s, "count"));
 	text__add(out, " |");
@@ -122,13 +144,38 @@ static void add_series_row(struct text *out, const json_t *s)
 	text__add(out, "\n");
 }
 
-void md__series(struct text *out, const json_t *session)
+void md__series_table(struct text *out, const json_t *session, bool parts)
 {
 	const json_t *list = session__get(session, "series");
-	size_t n = json_array_size(list), shown = n < SERIES_ROWS ? n : SERIES_ROWS;
+	size_t shown = 0, more = 0;
 
+	text__add(out, "| proto | role | route | container | status | count | p50 | p90 | p99 | "
+		       "p99.9 | max |\n"
+		       "|---|---|---|---|---|---|---|---|---|---|---|\n");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *s = json_array_get(list, i);
+
+		if (!parts && *session__get_text(s, "part"))
+			continue;
+		if (shown == SERIES_ROWS) {
+			more++;
+			continue;
+		}
+		add_series_row(out, s);
+		shown++;
+	}
+	if (more) {
+		text__add(out, "\n");
+		md__plural(out, (double)more, "series is", "series are");
+		text__add(out, " not shown; the session file has them.\n");
+	}
+	text__add(out, "\n");
+}
+
+void md__series(struct text *out, const json_t *session)
+{
 	text__add(out, "## What the kernel saw\n\n");
-	if (!n) {
+	if (!json_array_size(session__get(session, "series"))) {
 		text__add(out, MD_NO_DATA ": no exchange was seen.\n\n");
 		return;
 	}
@@ -138,18 +185,8 @@ void md__series(struct text *out, const json_t *session)
 		       "the sockets of a "
 		       "forwarder, `broker` and `broker_out` the broker's, `route` and `route_in` "
 		       "those between "
-		       "brokers, `service` the responder's own time. All phases together.\n\n"
-		       "| proto | role | route | container | status | count | p50 | p90 | p99 | "
-		       "p99.9 | max |\n"
-		       "|---|---|---|---|---|---|---|---|---|---|---|\n");
-	for (size_t i = 0; i < shown; i++)
-		add_series_row(out, json_array_get(list, i));
-	if (n > shown) {
-		text__add(out, "\n");
-		md__plural(out, (double)(n - shown), "series is", "series are");
-		text__add(out, " not shown; the session file has them.\n");
-	}
-	text__add(out, "\n");
+		       "brokers, `service` the responder's own time. All phases together.\n\n");
+	md__series_table(out, session, true);
 }
 
 struct term {
@@ -279,6 +316,11 @@ void md__accounting(struct text *out, const json_t *session)
 	text__add(out, " on ");
 	md__plural(out, session__get_number(a, "connections"), "connection", "connections");
 	text__add(out, ".\n");
+	if (session__get_number(a, "bytes_opaque") > 0) {
+		text__add(out, "- of the bytes, ");
+		md__value(out, session__get_number(a, "bytes_opaque"), "bytes");
+		text__add(out, " were encrypted: counted, and not read.\n");
+	}
 	add_reasons(out, a);
 }
 

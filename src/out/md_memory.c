@@ -44,26 +44,22 @@ static void add_services(struct text *out, const json_t *phase)
 }
 
 /* What it held, evenly over the watch, between its least and its most. */
-static void add_sparkline(struct text *out, const json_t *readings)
+void md__readings(struct text *out, const json_t *readings)
 {
-	static const char *const bars[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+	double v[SPARK_POINTS];
 	size_t n = json_array_size(readings), points = n < SPARK_POINTS ? n : SPARK_POINTS;
 	double least = INFINITY, most = -INFINITY;
 
 	for (size_t i = 0; i < n; i++) {
-		double v = json_number_value(json_array_get(json_array_get(readings, i), 1));
+		double b = json_number_value(json_array_get(json_array_get(readings, i), 1));
 
-		least = fmin(least, v);
-		most = fmax(most, v);
+		least = fmin(least, b);
+		most = fmax(most, b);
 	}
-	for (size_t i = 0; i < points; i++) {
-		const json_t *r =
-			json_array_get(readings, i * (n - 1) / (points > 1 ? points - 1 : 1));
-		double v = json_number_value(json_array_get(r, 1));
-
-		text__add(out,
-			  bars[most > least ? (int)(7 * (v - least) / (most - least) + 0.5) : 0]);
-	}
+	for (size_t i = 0; i < points; i++)
+		v[i] = json_number_value(json_array_get(
+			json_array_get(readings, i * (n - 1) / (points > 1 ? points - 1 : 1)), 1));
+	md__sparkline(out, v, points, least, most);
 }
 
 static double reading(const json_t *readings, size_t i)
@@ -97,7 +93,7 @@ static void add_growth(struct text *out, const json_t *phase)
 		text__add(out, " | ");
 		md__value(out, reading(r, n ? n - 1 : 0), "bytes");
 		text__add(out, " | ");
-		add_sparkline(out, r);
+		md__readings(out, r);
 		text__add(out, " | ");
 		md__estimate(out, &slope, "bytes/h");
 		text__add(out, " | ");

@@ -10,215 +10,8 @@
 #include "model/verdict.h"
 #include "out/json.h"
 #include "out/session.h"
+#include "out/session_fields.h"
 #include "out/text.h"
-
-#define COUNT_LIMIT 9007199254740992 /* 2^53: beyond it sums are not exact in a double */
-
-enum type {
-	NUMBER = 1,
-	COUNT, /* an integer from 0 to 2^53 */
-	TEXT,
-	BOOL,
-	OBJECT,	 /* of `fields` */
-	LIST,	 /* of objects of `fields` */
-	COUNTS,	 /* an object whose values are COUNT */
-	TEXTS,	 /* an object whose values are TEXT, NUMBER or null */
-	PAIRS,	 /* [[text, text], ...] */
-	IDS,	 /* a list of text or integers */
-	POINTS,	 /* [[number, number], ...] */
-	BUCKETS, /* [[index, count], ...], rising */
-	VERDICT,
-	OP,
-};
-
-struct field {
-	const char *name; /* NULL ends a table */
-	enum type type;
-	const struct field *fields;
-};
-
-static const struct field estimate_fields[] = {
-	{"value", NUMBER, NULL}, {"ci_low", NUMBER, NULL}, {"ci_high", NUMBER, NULL},
-	{"n", COUNT, NULL},	 {NULL, 0, NULL},
-};
-
-static const struct field quantile_fields[] = {
-	{"p50", OBJECT, estimate_fields},  {"p90", OBJECT, estimate_fields},
-	{"p95", OBJECT, estimate_fields},  {"p99", OBJECT, estimate_fields},
-	{"p999", OBJECT, estimate_fields}, {NULL, 0, NULL},
-};
-
-static const struct field latency_fields[] = {
-	{"count", COUNT, NULL},
-	{"min_ns", COUNT, NULL},
-	{"mean_ns", NUMBER, NULL},
-	{"max_ns", COUNT, NULL},
-	{"quantiles", OBJECT, quantile_fields},
-	{"buckets", BUCKETS, NULL},
-	{NULL, 0, NULL},
-};
-
-static const struct field latencies_fields[] = {
-	{"client", OBJECT, latency_fields},
-	{"intended", OBJECT, latency_fields},
-	{"kernel", OBJECT, latency_fields},
-	{NULL, 0, NULL},
-};
-
-static const struct field events_fields[] = {
-	{"published", COUNT, NULL},
-	{"acked", COUNT, NULL},
-	{"received", COUNT, NULL},
-	{"missing", COUNT, NULL},
-	{"duplicates", COUNT, NULL},
-	{"missing_ids", IDS, NULL},
-	{NULL, 0, NULL},
-};
-
-static const struct field service_fields[] = {
-	{"name", TEXT, NULL},	     {"cgroup", TEXT, NULL},	  {"current_bytes", COUNT, NULL},
-	{"anon_bytes", COUNT, NULL}, {"file_bytes", COUNT, NULL}, {NULL, 0, NULL},
-};
-
-static const struct field memory_fields[] = {
-	{"baseline_bytes", NUMBER, NULL},
-	{"total_bytes", NUMBER, NULL},
-	{"services", LIST, service_fields},
-	{"per_service_bytes", OBJECT, estimate_fields},
-	{NULL, 0, NULL},
-};
-
-static const struct field growth_fields[] = {
-	{"name", TEXT, NULL},
-	{"cgroup", TEXT, NULL},
-	{"verdict", TEXT, NULL},
-	{"bytes_per_hour", OBJECT, estimate_fields},
-	{"min_detectable_bytes_per_hour", NUMBER, NULL},
-	{"reason", TEXT, NULL},
-	{"readings", POINTS, NULL},
-	{NULL, 0, NULL},
-};
-
-static const struct field phase_fields[] = {
-	{"name", TEXT, NULL},
-	{"kind", TEXT, NULL},
-	{"path", TEXT, NULL},
-	{"mode", TEXT, NULL},
-	{"rounds", COUNT, NULL},
-	{"attempted", COUNT, NULL},
-	{"succeeded", COUNT, NULL},
-	{"failed", COUNT, NULL},
-	{"errors", COUNTS, NULL},
-	{"duration_s", NUMBER, NULL},
-	{"rate_per_s", OBJECT, estimate_fields},
-	{"target_rate_per_s", NUMBER, NULL},
-	{"behind_schedule", COUNT, NULL},
-	{"latency", OBJECT, latencies_fields},
-	{"events", OBJECT, events_fields},
-	{"memory", OBJECT, memory_fields},
-	{"growth", LIST, growth_fields},
-	{NULL, 0, NULL},
-};
-
-static const struct field topology_fields[] = {
-	{"name", TEXT, NULL},	 {"kind", TEXT, NULL},	 {"pid", COUNT, NULL},
-	{"address", TEXT, NULL}, {"cgroup", TEXT, NULL}, {NULL, 0, NULL},
-};
-
-static const struct field environment_fields[] = {
-	{"kernel", TEXT, NULL},
-	{"arch", TEXT, NULL},
-	{"cpu_model", TEXT, NULL},
-	{"cpus", COUNT, NULL},
-	{"memory_bytes", COUNT, NULL},
-	{"lockdown", TEXT, NULL},
-	{"cgroup", TEXT, NULL},
-	{"libbpf", TEXT, NULL},
-	{"natsc", TEXT, NULL},
-	{"nats_server", TEXT, NULL},
-	{"forwarder", TEXT, NULL},
-	{"topology", LIST, topology_fields},
-	{NULL, 0, NULL},
-};
-
-static const struct field difference_fields[] = {
-	{"name", TEXT, NULL},	   {"unit", TEXT, NULL}, {"estimate", OBJECT, estimate_fields},
-	{"base_ns", NUMBER, NULL}, {NULL, 0, NULL},
-};
-
-static const struct field series_fields[] = {
-	{"proto", TEXT, NULL},	    {"role", TEXT, NULL},      {"route", TEXT, NULL},
-	{"container", TEXT, NULL},  {"status", TEXT, NULL},    {"count", COUNT, NULL},
-	{"errors", COUNT, NULL},    {"bytes", COUNT, NULL},    {"min_ns", NUMBER, NULL},
-	{"mean_ns", NUMBER, NULL},  {"p50_ns", NUMBER, NULL},  {"p90_ns", NUMBER, NULL},
-	{"p99_ns", NUMBER, NULL},   {"p999_ns", NUMBER, NULL}, {"max_ns", NUMBER, NULL},
-	{"buckets", BUCKETS, NULL}, {NULL, 0, NULL},
-};
-
-static const struct field accounting_fields[] = {
-	{"seen", COUNT, NULL},
-	{"in_flight_before", NUMBER, NULL},
-	{"matched", COUNT, NULL},
-	{"one_way", COUNT, NULL},
-	{"in_flight", NUMBER, NULL},
-	{"unanswered", COUNT, NULL},
-	{"dropped", COUNT, NULL},
-	{"orphans", COUNT, NULL},
-	{"bytes_seen", COUNT, NULL},
-	{"bytes_framed", COUNT, NULL},
-	{"bytes_unparsed", COUNT, NULL},
-	{"exemplars_lost", COUNT, NULL},
-	{"packets", COUNT, NULL},
-	{"messages", COUNT, NULL},
-	{"connections", COUNT, NULL},
-	{"settled", BOOL, NULL},
-	{"holds", BOOL, NULL},
-	{"reasons", COUNTS, NULL},
-	{NULL, 0, NULL},
-};
-
-static const struct field program_fields[] = {
-	{"name", TEXT, NULL}, {"runs", COUNT, NULL}, {"ns", COUNT, NULL}, {NULL, 0, NULL}};
-
-static const struct field overhead_fields[] = {
-	{"programs", LIST, program_fields},
-	{"ns_per_exchange", NUMBER, NULL},
-	{"user_cpu_s", NUMBER, NULL},
-	{"rss_bytes", COUNT, NULL},
-	{NULL, 0, NULL},
-};
-
-static const struct field target_fields[] = {
-	{"name", TEXT, NULL},	   {"value", NUMBER, NULL},    {"ci_low", NUMBER, NULL},
-	{"ci_high", NUMBER, NULL}, {"limit", NUMBER, NULL},    {"op", OP, NULL},
-	{"unit", TEXT, NULL},	   {"verdict", VERDICT, NULL}, {"reason", TEXT, NULL},
-	{NULL, 0, NULL},
-};
-
-static const struct field tool_fields[] = {
-	{"name", TEXT, NULL}, {"version", TEXT, NULL}, {NULL, 0, NULL}};
-
-static const struct field scenario_fields[] = {
-	{"name", TEXT, NULL}, {"file", TEXT, NULL}, {"title", TEXT, NULL}, {NULL, 0, NULL}};
-
-static const struct field session_fields[] = {
-	{"schema", COUNT, NULL},
-	{"tool", OBJECT, tool_fields},
-	{"scenario", OBJECT, scenario_fields},
-	{"started", TEXT, NULL},
-	{"duration_s", NUMBER, NULL},
-	{"complete", BOOL, NULL},
-	{"incomplete_reason", TEXT, NULL},
-	{"environment", OBJECT, environment_fields},
-	{"configuration", PAIRS, NULL},
-	{"phases", LIST, phase_fields},
-	{"differences", LIST, difference_fields},
-	{"series", LIST, series_fields},
-	{"accounting", OBJECT, accounting_fields},
-	{"overhead", OBJECT, overhead_fields},
-	{"targets", LIST, target_fields},
-	{NULL, 0, NULL},
-};
 
 /* Where the walk is, and the first thing that was wrong. */
 struct walk {
@@ -279,8 +72,18 @@ static int check_buckets(struct walk *w, const json_t *list)
 	return 0;
 }
 
+static bool is_row(const json_t *e)
+{
+	size_t i;
+
+	for (i = 0; i < json_array_size(e); i++)
+		if (!json_is_number(json_array_get(e, i)) && !json_is_null(json_array_get(e, i)))
+			return false;
+	return json_array_size(e) == 5;
+}
+
 /* Lists and objects of one kind of scalar. */
-static int check_members(struct walk *w, const json_t *v, enum type type)
+static int check_members(struct walk *w, const json_t *v, enum field_type type)
 {
 	if (type == COUNTS || type == TEXTS) {
 		json_t *o = (json_t *)v;
@@ -304,6 +107,8 @@ static int check_members(struct walk *w, const json_t *v, enum type type)
 		    !(json_array_size(e) == 2 && json_is_number(json_array_get(e, 0)) &&
 		      json_is_number(json_array_get(e, 1))))
 			return wrong(w, "is not a list of [number, number]");
+		if (type == ROWS && !is_row(e))
+			return wrong(w, "is not a list of [number or null, ...], five each");
 		if (type == IDS && !json_is_string(e) && !json_is_integer(e))
 			return wrong(w, "holds something that is neither a text nor an integer");
 		if (type == PAIRS &&
@@ -382,7 +187,7 @@ static int check_object(struct walk *w, const json_t *o, const struct field *fie
 			return err;
 		leave(w, mark);
 	}
-	return fields == latency_fields ? check_latency(w, o) : 0;
+	return fields == session_latency_fields ? check_latency(w, o) : 0;
 }
 
 int session__check(const json_t *session, char *err, size_t err_len)

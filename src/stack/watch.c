@@ -93,6 +93,20 @@ static void take_signals(struct watch *w)
 	}
 }
 
+/* Whatever is waited for, what is due by the clock is done on the way. */
+static void keep_time(struct watch *w)
+{
+	if (!w->next_ns || clock__now() < w->next_ns)
+		return;
+	w->next_ns = 0;
+	w->on_time(w->ctx);
+}
+
+static int poll_ms(const struct watch *w, uint64_t deadline_ns)
+{
+	return clock__left_ms(w->next_ns && w->next_ns < deadline_ns ? w->next_ns : deadline_ns);
+}
+
 int watch__wait(struct watch *w, int fd, uint64_t deadline_ns, const struct child *needed)
 {
 	struct pollfd fds[WATCH_MAX + 2];
@@ -108,7 +122,7 @@ int watch__wait(struct watch *w, int fd, uint64_t deadline_ns, const struct chil
 			polled[i] = w->children[i];
 			fds[i + 2] = (struct pollfd){.fd = polled[i]->pidfd, .events = POLLIN};
 		}
-		if (poll(fds, n + 2, clock__left_ms(deadline_ns)) < 0 && errno != EINTR)
+		if (poll(fds, n + 2, poll_ms(w, deadline_ns)) < 0 && errno != EINTR)
 			return -errno;
 		take_signals(w);
 		for (i = 0; i < n; i++) {
@@ -119,6 +133,7 @@ int watch__wait(struct watch *w, int fd, uint64_t deadline_ns, const struct chil
 		}
 		if (w->interrupts)
 			return -EINTR;
+		keep_time(w);
 		/* What it wrote before it died is still read first. */
 		if (fd >= 0 && fds[1].revents & POLLIN)
 			return 1;

@@ -17,6 +17,12 @@
 /* Told once for each child that ended without being asked; after the message was printed. */
 typedef void (*watch_death_fn)(void *ctx, struct child *c);
 
+/*
+ * Called once, when a wait meets or passes next_ns, which is 0 then: it sets the next. It may wait
+ * itself.
+ */
+typedef void (*watch_time_fn)(void *ctx);
+
 struct watch {
 	int signals; /* signalfd of SIGINT, SIGTERM, SIGHUP */
 	unsigned int interrupts;
@@ -26,6 +32,8 @@ struct watch {
 	size_t n_children;
 	watch_death_fn on_death;
 	void *ctx;
+	uint64_t next_ns; /* when on_time is due; 0: never */
+	watch_time_fn on_time;
 };
 
 /* Blocks the signals from now on. 0 or negative errno. */

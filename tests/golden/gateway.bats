@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# `hopscope report` of a gateway run: gateway_session.json is a real run of scenarios/gateway.yaml,
+# gateway_report.md what that session looked like when it was recorded. To record both anew:
+#   build/hopscope bench scenarios/gateway.yaml --out DIR && cp DIR/session.json \
+#       tests/golden/gateway_session.json
+#   build/hopscope report tests/golden/gateway_session.json -o tests/golden/gateway_report.md
+
+bats_require_minimum_version 1.5.0
+
+: "${HOPSCOPE:=$BATS_TEST_DIRNAME/../../build/hopscope}"
+
+setup() {
+	golden=$BATS_TEST_DIRNAME
+	session=$golden/gateway_session.json
+	work=$BATS_TEST_TMPDIR
+	report=$work/report.md
+}
+
+# variant FILTER: the report of the recorded session, changed by jq.
+variant() {
+	jq "$1" "$session" >"$work/session.json"
+	"$HOPSCOPE" report "$work" >"$report"
+}
+
+# Lines of a section.
+section() {
+	sed -n "/^## $1\$/,/^## /p" "$report" | sed '$d'
+}
+
+# Nothing that a terminal could obey: no control bytes but newlines, no overrides.
+assert_printable() {
+	[ "$(LC_ALL=C tr -d '\n -~\200-\377' <"$1" | wc -c)" = 0 ]
+	! LC_ALL=C grep -qE $'\xc2[\x80-\x9f]|\xe2\x80[\xaa-\xae]' "$1"
+}
+
+@test "the report is the recorded one, byte for byte" {
+	"$HOPSCOPE" report "$session" >"$report"
+	diff -u "$golden/gateway_report.md" "$report"
+	assert_printable "$report"
+}
+
+@test "--format json is what bench wrote, byte for byte" {
+	"$HOPSCOPE" report --format json "$session" | cmp - "$session"
+}
+
+@test "every section is there, in order" {
+	"$HOPSCOPE" report "$session" | grep '^## ' >"$work/sections"
+	diff "$work/sections" - <<-END
+		## Executive summary
+		## Container health
+		## Response time
+		## Resource usage
+		## Load
+		## Failure recovery
+		## Memory growth
+		## Critical path
+		## Reliability
+		## What was found
+		## Environment
+		## Configuration
+		## How it was measured
+	END
+}
+
+@test "every target is in the table with its verdict" {
+	"$HOPSCOPE" report "$session" >"$report"
+	section 'Executive summary' | grep -o '| \*\*[A-Z ]*\*\* |' | tr -d '|*' |
+		sed 's/^ *//; s/ *$//' >"$work/shown"
+	jq -r '.targets[].verdict' "$session" | diff - "$work/shown"
+}
+
+@test "what was not measured is NO DATA, and no number" {
+	variant '.accounting = null | .overhead = null | .environment = null | .series = [] |
+		.configuration = null | .health = null | .masking = null | .availability = null |
+		.containers = null | .phases = [] |
+		.targets[] |= (.value = null | .ci_low = null | .ci_high = null |
+			.verdict = "NO DATA" | .reason = "nothing was measured")'
+	for s in 'Container health' 'Response time' 'Resource usage' 'Load' 'Failure recovery' \
+		'Memory growth' 'Critical path' Environment Configuration; do
+		section "$s" | grep -q 'NO DATA'
+	done
+	! grep -qiE '\bnan\b|\binf\b|null' "$report"
+	! grep -qE '[0-9] (ns|us|ms) \(' "$report"
+	! grep -q '\*\*PASS\*\*' "$report"
+	! grep -q 'healthy,' "$report"
+}
+
+# The hand-made report called a load test with 480 of 480 requests failed PASSED.
+@test "a load of which everything failed has no latency" {
+	variant '(.phases[] | select(.kind == "load")) |= (.failed = .attempted | .succeeded = 0 |
+		.status = {"5xx": .attempted} |
+		.success_percent = {"value": 0, "ci_low": 0, "ci_high": 0.04, "n": .attempted})'
+	section Load | grep -q '^\*\*INVALID\*\*: .* requests failed, and the scenario.s bound is 1 %'
+	! section Load | grep -qE '^\| p(50|99)'
+	section 'Executive summary' | grep -q 'so many failed that latencies mean nothing'
+	! section 'What was found' | grep -q 'Under load'
+}
+
+# The hand-made report called 97.96 % of a memory limit acceptable.
+@test "a container near its limit is a finding" {
+	"$HOPSCOPE" report "$session" >"$report"
+	! section 'What was found' | grep -q 'Near its limit'
+	variant '(.containers[] | select(.name == "kong-gateway")).worst_limit_share = 0.9796 |
+		(.phases[] | select(.kind == "load").resources[] | select(.name == "kong-gateway")).share_of_limit = 0.9796'
+	section 'What was found' | grep -q 'Near its limit.*kong-gateway reached 98.0 % of its limit'
+	section 'Resource usage' | grep -q 'kong-gateway .*\*\*at 95 % of its limit or above\*\*'
+}
+
+@test "no recovery is said where there was none" {
+	variant '(.phases[] | select(.name == "stop redis-cache").fault) |=
+		(.recovered = false | .from_fault_s = null | .downtime_s = null |
+		 .recovery_s = {"value": 36.2, "ci_low": 36.2, "ci_high": null, "n": 360})'
+	section 'Failure recovery' | grep -q '^| stop redis-cache .*to the end.*\*\*not in 36.2 s\*\*'
+	section 'Executive summary' | grep -q 'recovered from 3 of 4 faults'
+}
+
+@test "a leak of the masking is told at once" {
+	variant '.masking.api_with_identifiers = 3 | .masking.bad_bodies = 2'
+	section 'Executive summary' | grep -q '\*\*3 of .* reached the API with an AWS identifier'
+	section 'Executive summary' | grep -q "\*\*2 of .* answers came without the client's own\*\*"
+}
+
+@test "calls that were not linked make the path incomplete, and nobody the largest part" {
+	variant '(.phases[].critical_paths // [] | .[]) |= (.unlinked = .linked)'
+	section 'Critical path' | grep -q '\*\*Incomplete\*\*'
+	! section 'Critical path' | grep -q 'the largest part'
+}
+
+@test "a partial run is marked at the top" {
+	variant '.complete = false | .incomplete_reason = "a signal ended it" | .phases |= .[0:1]'
+	[[ $(sed -n 3p "$report") == "> **Partial run.** "*"a signal ended it"* ]]
+	section 'Failure recovery' | grep -q 'NO DATA'
+}
+
+@test "hostile names stay names" {
+	jq '(.. | strings) |= (if test("^(gateway|response|load|fault|memory|steady|kill|stop|pause|reset|GROWING|STABLE|INCONCLUSIVE|PASS|FAIL|NO DATA|INVALID|open|closed|<=|>=)$")
+		then . else "\u001b[2J\u0007\u202e<img src=x>|`**" + . end)' "$session" >"$work/session.json"
+	"$HOPSCOPE" report "$work" >"$report"
+	assert_printable "$report"
+	! grep -q '[^\\]<img' "$report"
+}
+
+@test "a session cut short anywhere, a wrong value: exit code 1, nothing on stdout" {
+	size=$(stat -c %s "$session")
+	for part in 1 25 50 75 99; do
+		head -c $((size * part / 100)) "$session" >"$work/session.json"
+		run --separate-stderr "$HOPSCOPE" report "$work"
+		[ "$status" = 1 ]
+		[ -z "$output" ]
+	done
+	for filter in '.phases[2].timeline.buckets[3] = [1, 2]' '.phases[2].codes = {"200": -1}' \
+		'.phases[3].fault.recovery_s = 5' '.health[0].begin.healthy = "yes"' \
+		'.masking.masked = 0.5' '.phases[0].critical_paths = {}'; do
+		jq "$filter" "$session" >"$work/session.json"
+		run --separate-stderr "$HOPSCOPE" report "$work"
+		[ "$status" = 1 ]
+		[ -z "$output" ]
+		[[ $stderr == *"cannot read session $work: "* ]]
+	done
+}
