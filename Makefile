@@ -83,7 +83,8 @@ ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/power
 BPF_CFLAGS = -g -O2 -Wall -Werror -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) \
 	     -Iinclude -Ivmlinux -Ibpf -idirafter /usr/include/$(MACHINE)-linux-gnu
 
-.PHONY: all demo demo-gateway test bench benches check format asan fuzz fuzzers test-binaries gateway-tools unit-tests install clean deps \
+.PHONY: all demo demo-gateway test test-vm vm-programs bench benches check format asan fuzz fuzzers test-binaries \
+	gateway-tools unit-tests install clean deps \
 	help tools check-commands FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -204,6 +205,13 @@ $(BENCHES): $(O)/%: $(O)/%.o $(O)/tests/bench/empty.o $(LIB)
 benches: $(BENCHES)
 benches: $(O)/tests/targets/mem_shapes
 
+# Virtual machines with other kernels: tests/vm/run.
+$(O)/tests/vm/programs: $(O)/tests/vm/programs.o $(LIB)
+	$(say) LINK $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS)
+
+vm-programs: all $(O)/tests/vm/programs $(addprefix $(O)/tests/targets/,mem_shapes two_sites)
+
 demo:
 	@scripts/deps build run
 	@$(MAKE) all
@@ -217,6 +225,11 @@ demo-gateway:
 test:
 	@scripts/deps build run test
 	@BUILD='$(BUILD)' tests/run
+
+test-vm:
+	@scripts/deps build run vm
+	@$(MAKE) vm-programs
+	@BUILD='$(BUILD)' tests/vm/run $(VM)
 
 asan:
 	@scripts/deps build test
@@ -242,7 +255,8 @@ format:
 # All sources with the options they are built with, for clang-tidy and editors.
 compile_commands.json: FORCE | tools
 	@scripts/compile-commands $(call quoted,$(CC) $(ALL_CFLAGS)) $(SRCS) \
-		$(filter-out %.bpf.c,$(wildcard tests/unit/*.c tests/bpf/*.c tests/fuzz/*.c tests/bench/*.c)) \
+		$(filter-out %.bpf.c,$(wildcard tests/unit/*.c tests/bpf/*.c tests/fuzz/*.c tests/bench/*.c \
+			tests/vm/*.c)) \
 		-- '$(CLANG) $(BPF_CFLAGS)' $(wildcard bpf/*.bpf.c tests/bpf/*.bpf.c) >$@.tmp && mv $@.tmp $@
 
 install: all
@@ -267,6 +281,8 @@ help:
 #H make demo           install, build, run scenarios/aegis.yaml into out/     (root)
 #H make demo-gateway   the same with scenarios/gateway.yaml into out-gateway/ (root)
 #H make test           install, build, run every test                         (root)
+#H make test-vm        stock Debian kernels in qemu: tests/vm/run            (root)
+#H                     (VM='6.1 sid' only those, RECORD=1 records)
 #H make bench          what hopscope itself costs: tests/bench/run            (root)
 #H make asan           unit tests under AddressSanitizer and UBSan
 #H make fuzz           every fuzz target for FUZZ_TIME=30 seconds

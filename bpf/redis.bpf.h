@@ -29,20 +29,47 @@ static long redis__name_byte(__u32 i, void *ctx)
 	return 0;
 }
 
-/* Gives "GET" or "CONFIG GET" a number. A name too long to be one is "?". */
+/* Commands that are told by name, filled by userspace: src/probe/redis_names.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct route_key);
+	__type(value, __u8);
+} redis_names SEC(".maps");
+
+static __always_inline void redis__spell(struct lane_scratch *s, const __u64 *word, __u32 len)
+{
+	struct name_feed f = {&s->norm, (const __u8 *)word, len};
+
+	bpf_loop(REDIS_NAME_MAX, redis__name_byte, &f, 0);
+}
+
+static __always_inline bool redis__is_name(struct lane_scratch *s)
+{
+	return bpf_map_lookup_elem(&redis_names, s->norm.name);
+}
+
+/*
+ * Gives "GET" or "CONFIG GET" a number. A word that is no command may be a password sent to the
+ * wrong prompt, or a key in the wrong place: its name is "?".
+ */
 static __noinline __u32 redis__learn(struct lane_scratch *s, struct wire_acct *a)
 {
-	struct name_feed f = {&s->norm, (const __u8 *)s->redis.name.word, REDIS_NAME_MAX};
+	__u32 end;
 
 	__builtin_memset(&s->norm, 0, sizeof(s->norm));
-	bpf_loop(REDIS_NAME_MAX, redis__name_byte, &f, 0);
-	if (!s->redis.name.word[0])
+	redis__spell(s, s->redis.name.word, REDIS_NAME_MAX);
+	if (!redis__is_name(s)) {
+		__builtin_memset(&s->norm, 0, sizeof(s->norm));
 		route__put(&s->norm, '?');
-	if (s->redis.sub.word[0]) {
+	} else if (s->redis.sub.word[0]) {
+		end = s->norm.out;
 		route__put(&s->norm, ' ');
-		f.from = (const __u8 *)s->redis.sub.word;
-		f.len = REDIS_SUB_MAX;
-		bpf_loop(REDIS_SUB_MAX, redis__name_byte, &f, 0);
+		redis__spell(s, s->redis.sub.word, REDIS_SUB_MAX);
+		if (!redis__is_name(s)) {
+			s->norm.out = end + 1;
+			route__put(&s->norm, '?');
+		}
 	}
 	route__close(&s->norm);
 	return route__number(s, a);

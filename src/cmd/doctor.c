@@ -34,6 +34,37 @@ static void print_rows(const struct features *f)
 	}
 }
 
+static const char *const works_names[] = {
+	[FEATURE_OK] = "yes",
+	[FEATURE_DEGRADED] = "limited",
+	[FEATURE_MISSING] = "no",
+};
+
+static void print_commands(const struct features *f)
+{
+	printf("\n");
+	for (size_t i = 0; i < FEATURE_COMMANDS; i++) {
+		const struct feature_command *c = &f->commands[i];
+
+		printf("%-14s %s%s%s\n", c->name, works_names[c->state], c->why[0] ? ": " : "",
+		       c->why);
+	}
+}
+
+static json_t *json_commands(const struct features *f)
+{
+	json_t *commands = json_array();
+
+	for (size_t i = 0; i < FEATURE_COMMANDS; i++) {
+		const struct feature_command *c = &f->commands[i];
+
+		json_array_append_new(commands, json_pack("{s:s,s:s,s:s?}", "name", c->name,
+							  "works", works_names[c->state], "why",
+							  c->why[0] ? c->why : NULL));
+	}
+	return commands;
+}
+
 static int print_json(const struct features *f, bool usable)
 {
 	json_t *rows = json_array(), *doc;
@@ -47,7 +78,8 @@ static int print_json(const struct features *f, bool usable)
 						state_names[r->state], "found", r->found, "advice",
 						r->advice[0] ? r->advice : NULL));
 	}
-	doc = json_pack("{s:i,s:b,s:o}", "schema", 1, "usable", usable, "checks", rows);
+	doc = json_pack("{s:i,s:b,s:o,s:o}", "schema", 1, "usable", usable, "checks", rows,
+			"commands", json_commands(f));
 	if (!doc || json_dumpf(doc, stdout, JSON_COMPACT) || putchar('\n') == EOF)
 		err = -EIO;
 	json_decref(doc);
@@ -83,6 +115,7 @@ int cmd_doctor(int argc, char **argv)
 	if (json)
 		return print_json(&f, usable) || !usable ? EXIT_RUNTIME : EXIT_PASS;
 	print_rows(&f);
+	print_commands(&f);
 	printf("\n%s\n", usable ? "trace and bench work here."
 				: "trace and bench do not work here: see MISSING above.");
 	return usable ? EXIT_PASS : EXIT_RUNTIME;

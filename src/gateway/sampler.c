@@ -95,6 +95,9 @@ void gwrun__on_time(void *run)
 
 	if (now >= r->next_sample_ns) {
 		gwrun__sample(r);
+		/* A gateway that was killed speaks TLS in new processes. */
+		if (r->wire)
+			wire__notice(r->wire);
 		r->next_sample_ns += step;
 		/* Whoever is late does not catch up: readings in a row say nothing new. */
 		if (r->next_sample_ns <= now)

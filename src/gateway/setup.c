@@ -20,7 +20,7 @@
 /* The probe looks at nothing but what this run starts. */
 static int start_probe(struct gwrun *r)
 {
-	struct wire_opts opts = {.n_cgroups = 1, .tree = true};
+	struct wire_opts opts = {.n_cgroups = 1, .tree = true, .tls = true};
 	int err;
 
 	if (r->opts->no_probe)

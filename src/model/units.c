@@ -138,7 +138,8 @@ bool units__scales(const char *unit)
 static int percent_digits(double v, int digits)
 {
 	double missing = 100 - v;
-	int wanted = missing > 0 && missing < 1 ? (int)ceil(-log10(missing) - 1e-9) + DIGITS : digits;
+	int wanted =
+		missing > 0 && missing < 1 ? (int)ceil(-log10(missing) - 1e-9) + DIGITS : digits;
 
 	return wanted > MAX_DIGITS ? MAX_DIGITS : wanted > digits ? wanted : digits;
 }

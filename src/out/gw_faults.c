@@ -107,7 +107,7 @@ static void add_story(struct text *out, const json_t *p)
 		text__add(out, " after the fault.");
 	}
 	if (b && !isnan(session__get_number(b, "p50_ns"))) {
-		text__add(out, " Before it the median of ");
+		text__add(out, " Before it the median latency of a bucket of ");
 		gw__seconds(out, session__get_number(f, "resolution_s"));
 		text__add(out, " was ");
 		md__value(out, session__get_number(b, "p50_ns"), "ns");
@@ -155,6 +155,8 @@ static void add_bar(struct text *out, double share)
 static void add_mark(struct text *out, const struct chart *c, double from, double t,
 		     const char *what)
 {
+	/* What begins with a bucket may have lost its last digits. */
+	t += c->width / 1000;
 	if (t >= from && t < from + c->width * (double)c->step)
 		text__addf(out, "  <- %s", what);
 }
@@ -182,7 +184,7 @@ static void add_chart_row(struct text *out, const struct chart *c, size_t from, 
 /* What is around the fault, to some time after the recovery; one row begins with the fault. */
 static void choose_rows(struct chart *c)
 {
-	double to = isnan(c->back) ? INFINITY : c->back + MARGIN_S;
+	double to = isnan(c->back) ? INFINITY : c->back + MARGIN_S - c->width / 1000;
 	size_t at = 0;
 
 	while (at + 1 < c->n && cell(c, at + 1, 0) <= c->done)

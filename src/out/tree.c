@@ -50,9 +50,9 @@ static void add_row(struct text *t, size_t width, unsigned int depth, const char
 		add_time(t, p->p50_ns);
 		add_time(t, p->p99_ns);
 	}
-	if (p->heading)
+	if (p->heading && p->calls != 1)
 		text__addf(t, "%*s", COL_SHARE, "");
-	else
+	else if (!p->heading)
 		text__addf(t, "%*.1f %%", COL_SHARE - 2, 100 * p->share);
 	if (p->calls != 1) {
 		units__number(calls, sizeof(calls), p->calls);

@@ -16,6 +16,10 @@
 
 #include "log.h"
 #include "probe/cgroup2.h"
+#include "probe/heap.h"
+#include "probe/lacks.h"
+#include "probe/memory_watch.h"
+#include "probe/pages.h"
 #include "probe/privileges.h"
 #include "probe/uprobes.h"
 #include "probe/wire.h"
@@ -40,6 +44,17 @@ static struct feature *row(struct features *f, const char *name, enum feature_st
 static void advise(struct feature *r, const char *advice)
 {
 	snprintf(r->advice, sizeof(r->advice), "%s", advice);
+}
+
+/* The worst of what was found counts; its first reason is told. */
+static void command(struct features *f, int which, enum feature_state state, const char *why)
+{
+	struct feature_command *c = &f->commands[which];
+
+	if (state <= c->state)
+		return;
+	c->state = state;
+	snprintf(c->why, sizeof(c->why), "%s", why);
 }
 
 static void probe_kernel(struct features *f)
@@ -78,6 +93,25 @@ static void probe_capabilities(struct features *f)
 		       "containers are printed as '?'");
 }
 
+/* Is the memory controller one of this cgroup v2 hierarchy? */
+static bool has_memory(const char *mount)
+{
+	char path[300], line[256] = "", *word, *save = NULL;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/cgroup.controllers", mount ? mount : "");
+	f = mount ? fopen(path, "re") : NULL;
+	if (f && !fgets(line, sizeof(line), f))
+		line[0] = '\0';
+	if (f)
+		fclose(f);
+	for (word = strtok_r(line, " \n", &save); word; word = strtok_r(NULL, " \n", &save)) {
+		if (!strcmp(word, "memory"))
+			return true;
+	}
+	return false;
+}
+
 static void probe_cgroups(struct features *f)
 {
 	const char *mount = cgroup2__mount();
@@ -88,7 +122,28 @@ static void probe_cgroups(struct features *f)
 	else
 		advise(row(f, "cgroup v2", FEATURE_MISSING, "not mounted"),
 		       "mount -t cgroup2 none /sys/fs/cgroup/unified");
-	row(f, "memory controller", FEATURE_OK, "%s", v1 ? "cgroup v1" : "cgroup v2");
+	if (v1 || has_memory(mount)) {
+		row(f, "memory controller", FEATURE_OK, "%s", v1 ? "cgroup v1" : "cgroup v2");
+		return;
+	}
+	advise(row(f, "memory controller", FEATURE_DEGRADED, "in neither hierarchy"),
+	       "mem has nothing to read: boot without cgroup_disable=memory, or mount cgroup v1's");
+	command(f, FEATURE_MEM, FEATURE_MISSING, "no memory controller");
+}
+
+/* A row that says why a command's programs were refused. */
+static void refused(struct features *f, int which, const char *name, enum lacks_use use, int err)
+{
+	char lacks[140], why[160];
+
+	if (kernel__lacks(use, lacks, sizeof(lacks)))
+		snprintf(why, sizeof(why), "this kernel lacks %s", lacks);
+	else
+		snprintf(why, sizeof(why), "refused by this kernel: %s", strerror(-err));
+	advise(row(f, name, FEATURE_MISSING, "%s", why),
+	       lacks[0] ? "a newer kernel has it; the commands that work here are listed below"
+			: "run the command with -v for the verifier's words");
+	command(f, which, FEATURE_MISSING, why);
 }
 
 static bool has_tracepoint(const char *name)
@@ -137,9 +192,7 @@ static void probe_wire(struct features *f)
 
 	err = open_wire(f, &w);
 	if (err) {
-		advise(row(f, "wire programs: load", FEATURE_MISSING, "refused: %s",
-			   strerror(-err)),
-		       "see the message above; `hopscope doctor -v` prints the verifier's words");
+		refused(f, FEATURE_TRACE, "wire programs: load", LACKS_WIRE, err);
 		return;
 	}
 	row(f, "wire programs: load", FEATURE_OK, "verified and loaded");
@@ -161,8 +214,39 @@ static void probe_wire(struct features *f)
 	wire__close(w);
 }
 
-/* What `mem` and `heap` would use. Without it trace and bench still work. */
-static void probe_memory(struct features *f)
+static void ignore_event(void *ctx, const struct cgroup_event *event)
+{
+	(void)ctx, (void)event;
+}
+
+static void probe_events(struct features *f)
+{
+	struct memory_events *e = memory_events__open(0, ignore_event, NULL);
+
+	if (e && memory_events__cgroups(e) && memory_events__kills(e)) {
+		row(f, "mem: events", FEATURE_OK, "cgroups that come and go, OOM victims");
+	} else {
+		advise(row(f, "mem: events", FEATURE_DEGRADED, "%s",
+			   e ? "not all of them" : "none"),
+		       "mem looks for new cgroups once an interval, or names no OOM victim");
+		command(f, FEATURE_MEM, FEATURE_DEGRADED,
+			e && memory_events__cgroups(e) ? "OOM victims are counted, not named"
+						       : "cgroups are looked for once an interval");
+	}
+	memory_events__close(e);
+}
+
+static void probe_pages(struct features *f)
+{
+	int err = pages__try();
+
+	if (err)
+		refused(f, FEATURE_PAGES, "heap --pages", LACKS_PAGES, err);
+	else
+		row(f, "heap --pages", FEATURE_OK, "page_fault_user, page_fault_kernel");
+}
+
+static void probe_allocs(struct features *f)
 {
 	static const char *const how[] = {
 		[UPROBE_PERF] = "a perf event for each probe",
@@ -171,22 +255,27 @@ static void probe_memory(struct features *f)
 	};
 	enum uprobe_how best = uprobes__best();
 	struct feature *r;
+	int err = heap__try();
 
-	if (has_tracepoint("cgroup_mkdir") && has_tracepoint("mark_victim"))
-		row(f, "mem: events", FEATURE_OK, "cgroups that come and go, OOM victims");
-	else
-		advise(row(f, "mem: events", FEATURE_DEGRADED, "not all tracepoints are there"),
-		       "mem looks for new cgroups once an interval, and names no OOM victim");
-	if (has_tracepoint("page_fault_user") && has_tracepoint("page_fault_kernel"))
-		row(f, "heap --pages", FEATURE_OK, "page_fault_user, page_fault_kernel");
-	else
-		advise(row(f, "heap --pages", FEATURE_DEGRADED, "no page fault tracepoints"),
-		       "x86 kernels have them; heap --allocs does without");
+	if (err) {
+		refused(f, FEATURE_ALLOCS, "heap --allocs", LACKS_ALLOCS, err);
+		return;
+	}
 	r = row(f, "heap --allocs", best == UPROBE_PERF ? FEATURE_DEGRADED : FEATURE_OK,
 		"uprobes: %s", how[best]);
-	if (best == UPROBE_PERF)
+	if (best == UPROBE_PERF) {
 		advise(r, "attaching takes longer and every call pays for its return; Linux 6.13 "
 			  "has sessions");
+		command(f, FEATURE_ALLOCS, FEATURE_DEGRADED, "every call pays for its return");
+	}
+}
+
+/* What `mem` and `heap` use. Without it trace and bench still work. */
+static void probe_memory(struct features *f)
+{
+	probe_events(f);
+	probe_pages(f);
+	probe_allocs(f);
 	if (privilege__held(CAP_SYS_PTRACE))
 		row(f, "CAP_SYS_PTRACE", FEATURE_OK, "held: mappings of other users' processes");
 	else
@@ -211,15 +300,34 @@ static void probe_tool(struct features *f, const char *name, const char *package
 	advise(row(f, name, FEATURE_DEGRADED, "not found"), package);
 }
 
+/* What is missing before memory is looked at, trace and bench need. */
+static void judge_trace(struct features *f)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		if (f->rows[i].state == FEATURE_MISSING)
+			command(f, FEATURE_TRACE, FEATURE_MISSING, f->rows[i].found);
+	}
+}
+
 void features__probe(struct features *f)
 {
+	static const char *const names[FEATURE_COMMANDS] = {
+		[FEATURE_TRACE] = "trace",
+		[FEATURE_MEM] = "mem",
+		[FEATURE_PAGES] = "heap --pages",
+		[FEATURE_ALLOCS] = "heap --allocs",
+	};
+
 	f->n = 0;
+	for (int i = 0; i < FEATURE_COMMANDS; i++)
+		f->commands[i] = (struct feature_command){names[i], FEATURE_OK, ""};
 	probe_kernel(f);
 	probe_capabilities(f);
 	probe_cgroups(f);
 	probe_tracepoint(f, "tcp_destroy_sock",
 			 "exchanges of closed connections cannot be told from slow ones");
 	probe_wire(f);
+	judge_trace(f);
 	probe_memory(f);
 	probe_tool(f, "nats-server",
 		   "bench starts its own cluster with it: apt install nats-server");
@@ -228,9 +336,5 @@ void features__probe(struct features *f)
 
 bool features__usable(const struct features *f)
 {
-	for (size_t i = 0; i < f->n; i++) {
-		if (f->rows[i].state == FEATURE_MISSING)
-			return false;
-	}
-	return true;
+	return f->commands[FEATURE_TRACE].state != FEATURE_MISSING;
 }

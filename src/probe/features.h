@@ -9,7 +9,7 @@
 enum feature_state {
 	FEATURE_OK = 1,
 	FEATURE_DEGRADED = 2, /* works, with less; the advice says what is lost */
-	FEATURE_MISSING = 3,  /* nothing can be measured without it */
+	FEATURE_MISSING = 3,  /* nothing can be measured without it, or a command does not work */
 };
 
 struct feature {
@@ -21,15 +21,25 @@ struct feature {
 
 #define FEATURES_MAX 32
 
+/* What the rows mean for a command. */
+struct feature_command {
+	const char *name;
+	enum feature_state state; /* FEATURE_MISSING: it does not work here */
+	char why[256];		  /* empty: it works, with everything */
+};
+
+enum { FEATURE_TRACE = 0, FEATURE_MEM, FEATURE_PAGES, FEATURE_ALLOCS, FEATURE_COMMANDS };
+
 struct features {
 	struct feature rows[FEATURES_MAX];
 	size_t n;
+	struct feature_command commands[FEATURE_COMMANDS];
 };
 
-/* Loads and attaches the wire programs for a moment among the rest; leaves nothing behind. */
+/* Loads every command's programs, attaches the wire probe for a moment; leaves nothing behind. */
 void features__probe(struct features *f);
 
-/* No row is FEATURE_MISSING. */
+/* trace and bench work. */
 bool features__usable(const struct features *f);
 
 #endif

@@ -17,6 +17,7 @@
 
 #include "log.h"
 #include "probe/heap_internal.h"
+#include "probe/lacks.h"
 #include "probe/privileges.h"
 
 #define BLOCKS_DEFAULT (1u << 20)
@@ -106,12 +107,18 @@ static int on_event(void *ctx, void *data, size_t size)
 
 static int load(struct heap *h)
 {
+	char lacks[256];
 	void *at;
 	int err = heap_bpf__load(h->skel);
 
+	if (err && kernel__lacks(LACKS_ALLOCS, lacks, sizeof(lacks)))
+		return log_fail(err,
+				"cannot watch allocations: this kernel lacks %s; `hopscope doctor` "
+				"tells what works here",
+				lacks);
 	if (err)
 		return log_fail(err,
-				"the kernel refused to load the heap programs: %s; `hopscope "
+				"this kernel refused to load the heap programs: %s; `hopscope "
 				"doctor` tells which privilege or lockdown is in the way, and -v "
 				"the verifier's words (lockdown: %s)",
 				strerror(-err), lockdown__mode());
@@ -125,6 +132,26 @@ static int load(struct heap *h)
 	h->sites = at;
 	h->events = ring_buffer__new(bpf_map__fd(h->skel->maps.events), on_event, NULL, NULL);
 	return h->events ? 0 : log_fail(-errno, "cannot read events: %s", strerror(errno));
+}
+
+int heap__try(void)
+{
+	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+	struct heap h = {.how = uprobes__best()};
+	int err;
+
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	libbpf_set_print(print_libbpf);
+	h.skel = heap_bpf__open();
+	if (!h.skel)
+		return -errno;
+	err = prepare_programs(&h);
+	/* What they hold is not the question, and costs memory. */
+	err = err ? err : bpf_map__set_max_entries(h.skel->maps.blocks, 64);
+	err = err ? err : bpf_map__set_max_entries(h.skel->maps.stacks, 64);
+	err = err ? err : heap_bpf__load(h.skel);
+	heap_bpf__destroy(h.skel);
+	return err;
 }
 
 static int follow_processes(struct heap *h)

@@ -35,6 +35,8 @@ struct heap;
  * return probes would kill a seccomp-filtered process on this kernel) ...
  */
 int heap__open(struct heap **out, const struct heap_opts *opts);
+/* Does the kernel take the programs? Attaches nothing. 0 or negative errno, without a message. */
+int heap__try(void);
 void heap__close(struct heap *h);
 
 /* Everything so far; frees with heap_reading__free(). 0 or negative errno. */

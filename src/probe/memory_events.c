@@ -11,6 +11,7 @@
 #include "cgroup.h"
 #include "cgroup.skel.h"
 #include "log.h"
+#include "probe/lacks.h"
 #include "probe/memory_watch.h"
 
 struct memory_events {
@@ -72,6 +73,9 @@ static void choose(struct memory_events *e)
 	int task = has_tracepoint("mark_victim") ? victim_is_task() : -ENOENT;
 
 	e->cgroups = has_tracepoint("cgroup_mkdir") && has_tracepoint("cgroup_rmdir");
+	/* Given a pid, the program looks at the task that runs. */
+	if (task == 0 && !kernel__has_helper(BPF_FUNC_get_current_task_btf))
+		task = -ENOENT;
 	e->kills = task >= 0;
 	bpf_program__set_autoload(e->skel->progs.cgroup_made, e->cgroups);
 	bpf_program__set_autoload(e->skel->progs.cgroup_removed, e->cgroups);
@@ -135,8 +139,9 @@ struct memory_events *memory_events__open(int hierarchy, memory_event_fn fn, voi
 		log_warn("this kernel has no typed cgroup_mkdir and cgroup_rmdir tracepoints: "
 			 "containers are looked for once an interval");
 	if (!e->kills)
-		log_warn("this kernel has no typed mark_victim tracepoint: an OOM kill is counted "
-			 "without its victim");
+		log_warn(
+			"this kernel does not tell programs of OOM victims: an OOM kill is counted "
+			"without its victim");
 	return e;
 }
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "probe/lacks.h"
 #include "probe/pages_priv.h"
 #include "probe/privileges.h"
 
@@ -131,20 +132,45 @@ static int configure(struct pages *p, const struct pages_opts *o)
 static int load(struct pages *p)
 {
 	int err = pages_bpf__load(p->skel);
+	char lacks[256];
 
+	if (err && kernel__lacks(LACKS_PAGES, lacks, sizeof(lacks)))
+		return log_fail(err,
+				"cannot watch page faults: this kernel lacks %s; `hopscope doctor` "
+				"tells what works here",
+				lacks);
 	if (err == -EPERM || err == -EACCES)
 		return log_fail(err,
-				"the kernel refused to load the page fault programs: %s; "
+				"this kernel refused to load the page fault programs: %s; "
 				"`hopscope doctor` tells which privilege or lockdown is in the way "
 				"(lockdown: %s; memory lock limit before kernel 5.11)",
 				strerror(-err), lockdown__mode());
 	if (err)
 		return log_fail(err,
-				"the kernel refused to load the page fault programs: %s; they need "
-				"BTF and bpf_task_pt_regs (Linux 5.15); run with -v for the "
-				"verifier's words",
+				"this kernel refused to load the page fault programs: %s; run "
+				"with -v for the verifier's words",
 				strerror(-err));
 	return 0;
+}
+
+int pages__try(void)
+{
+	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+	struct pages_bpf *skel;
+	int err;
+
+	libbpf_set_print(print_libbpf);
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	skel = pages_bpf__open();
+	if (!skel)
+		return -errno;
+	/* What they hold is not the question, and costs memory. */
+	err = bpf_map__set_max_entries(skel->maps.pages, 64);
+	err = err ? err : bpf_map__set_max_entries(skel->maps.stacks, 64);
+	err = err ? err : bpf_map__set_max_entries(skel->maps.page_sites, 64);
+	err = err ? err : pages_bpf__load(skel);
+	pages_bpf__destroy(skel);
+	return err;
 }
 
 static int watch(struct pages *p, const uint32_t *tgids, size_t n)

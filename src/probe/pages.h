@@ -36,6 +36,8 @@ struct pages;
  * process, -EPERM, -EOPNOTSUPP: this kernel has no such tracepoints (they are x86's).
  */
 int pages__open(struct pages **out, const struct pages_opts *opts);
+/* Does the kernel take the programs? Attaches nothing. 0 or negative errno, without a message. */
+int pages__try(void);
 void pages__close(struct pages *p);
 
 /*

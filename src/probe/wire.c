@@ -16,8 +16,10 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "probe/lacks.h"
 #include "probe/opaque.h"
 #include "probe/privileges.h"
+#include "probe/redis_names.h"
 #include "probe/tls.h"
 #include "probe/wire_names.h"
 #include "probe/wire_tree.h"
@@ -170,15 +172,23 @@ static int map_memories(struct wire *w)
 
 static int load_failed(int err)
 {
+	char lacks[256];
+
+	if (kernel__lacks(LACKS_WIRE, lacks, sizeof(lacks)))
+		return log_fail(
+			err,
+			"cannot measure: this kernel lacks %s; `hopscope doctor` tells what "
+			"works here",
+			lacks);
 	if (err == -EPERM || err == -EACCES)
 		return log_fail(err,
-				"the kernel refused to load the wire programs: %s; "
+				"this kernel refused to load the wire programs: %s; "
 				"`hopscope doctor` tells which privilege or lockdown is in the way "
 				"(lockdown: %s; memory lock limit before kernel 5.11)",
 				strerror(-err), lockdown__mode());
 	return log_fail(err,
-			"the kernel refused to load the wire programs: %s; it needs BTF, ring "
-			"buffers and bpf_loop (Linux 5.17); run with -v for the verifier's words",
+			"this kernel refused to load the wire programs: %s; run with -v for the "
+			"verifier's words",
 			strerror(-err));
 }
 
@@ -222,6 +232,7 @@ int wire__open(struct wire **out, const struct wire_opts *opts)
 		goto fail;
 	}
 	err = map_memories(w);
+	err = err ? err : redis_names__fill(bpf_map__fd(w->skel->maps.redis_names));
 	if (err)
 		goto fail;
 	w->route_names = calloc(w->max_routes, sizeof(*w->route_names));

@@ -16,6 +16,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <math.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -56,6 +57,7 @@ struct bench {
 	struct empty empty;
 	const char *load, *counter, *other;
 	pid_t server;
+	unsigned int port;
 	int pairs;
 	double rate[VARIANTS][PAIRS_MAX], p99[VARIANTS][PAIRS_MAX], cpu[VARIANTS][PAIRS_MAX];
 	double requests, handled; /* while attached, as the load and the server say */
@@ -121,6 +123,37 @@ static double handled(const struct bench *b)
 	return atof(line);
 }
 
+/* Connections of the server's port that are not over. */
+static int connections(unsigned int port)
+{
+	FILE *f = fopen("/proc/net/tcp", "re");
+	unsigned int local, state;
+	char line[256];
+	int n = 0;
+
+	if (!f)
+		die("/proc/net/tcp");
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, " %*d: %*x:%x %*x:%*x %x", &local, &state) == 2 && local == port &&
+		    state != TCP_LISTEN && state != TCP_TIME_WAIT)
+			n++;
+	}
+	fclose(f);
+	return n;
+}
+
+/*
+ * What was under way when the load generator left must reach the server, and be answered, before
+ * the probes go.
+ */
+static void settle(const struct bench *b)
+{
+	struct timespec ms = {.tv_nsec = 1000000};
+
+	for (int i = 0; i < 5000 && connections(b->port); i++)
+		nanosleep(&ms, NULL);
+}
+
 static struct load attached(struct bench *b)
 {
 	double before = handled(b);
@@ -129,6 +162,7 @@ static struct load attached(struct bench *b)
 	if (wire__attach(b->wire))
 		die("attach");
 	l = slice(b);
+	settle(b);
 	wire__detach(b->wire);
 	b->requests += l.requests;
 	b->handled += handled(b) - before;
@@ -372,7 +406,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: traffic PAIRS PORT PID LOAD COUNTER [OTHER]\n");
 		return 2;
 	}
-	opts.ports[0] = (uint16_t)atoi(argv[2]);
+	b.port = (unsigned int)atoi(argv[2]);
+	opts.ports[0] = (uint16_t)b.port;
 	b.server = atoi(argv[3]);
 	b.load = argv[4];
 	b.counter = argv[5];

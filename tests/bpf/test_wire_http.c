@@ -347,17 +347,20 @@ static void test_other_protocols(void **state)
 	assert_int_equal(conn_field(&t, 1, "proto"), PROTO_TLS);
 	send_bytes(&tls, IN, "\x16\x03\x03\x00\x7a\x02", 6);
 	assert_int_equal(conn_field(&t, 1, "bytes_opaque"), 17);
-	/* an application record is not how a connection begins */
-	send_bytes(&odd, OUT, "\x17\x03\x03\x00\x7a\x02", 6);
+	/* shorter than any record that holds data, and then one of a connection older than the
+	 * probe */
+	send_bytes(&odd, OUT, "\x17\x03\x03\x00\x0f\x02", 6);
 	assert_int_equal(conn_field(&t, 2, "proto"), PROTO_NEW);
+	send_bytes(&odd, OUT, "\x17\x03\x03\x00\x7a\x02", 6);
+	assert_int_equal(conn_field(&t, 2, "proto"), PROTO_TLS);
 	send_text(&nats, OUT, "PUB svc _INBOX.a.1 5\r\nhello\r\n");
 	send_text(&nats, IN, "MSG _INBOX.a.1 9 3\r\nyes\r\n");
 	assert_int_equal(acct_of(&t).matched, 1);
-	assert_int_equal(acct_of(&t).conns, 3);
+	assert_int_equal(acct_of(&t).conns, 4);
 	assert_int_equal(acct_of(&t).proto_conns[PROTO_NATS], 1);
 	assert_int_equal(acct_of(&t).proto_conns[PROTO_HTTP], 0);
 	assert_int_equal(acct_of(&t).proto_conns[PROTO_HTTP2], 1);
-	assert_int_equal(acct_of(&t).proto_conns[PROTO_TLS], 1);
+	assert_int_equal(acct_of(&t).proto_conns[PROTO_TLS], 2);
 }
 
 static void test_claimed_port(void **state)

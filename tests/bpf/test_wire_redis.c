@@ -110,6 +110,27 @@ static void test_client_and_server(void **state)
 	assert_int_equal(v->bytes, f.seq[OUT] - 5000000 + f.seq[IN] - 1000);
 }
 
+/* A password at the wrong prompt must not become a route, nor a key in a second word's place. */
+static void test_words_that_are_no_commands(void **state)
+{
+	struct flow f = client(0);
+
+	(void)state;
+	command(&f, OUT, "PING");
+	send_text(&f, IN, "+PONG\r\n");
+	command(&f, OUT, "hunter2");
+	send_text(&f, IN, "-ERR unknown command\r\n");
+	command(&f, OUT, "CONFIG hunter3");
+	send_text(&f, IN, "-ERR unknown subcommand\r\n");
+	command(&f, OUT, "object encoding k");
+	send_text(&f, IN, "$3\r\nraw\r\n");
+	assert_count(ROLE_CLIENT, STATUS_OK, "PING", 1);
+	assert_count(ROLE_CLIENT, STATUS_ERROR, "?", 1);
+	assert_count(ROLE_CLIENT, STATUS_ERROR, "CONFIG ?", 1);
+	assert_count(ROLE_CLIENT, STATUS_OK, "OBJECT ENCODING", 1);
+	assert_total(4);
+}
+
 /* In one segment or in many, as deep as the ring. */
 static void test_pipelines(void **state)
 {
@@ -274,7 +295,7 @@ static void test_attach_again(void **state)
 	(void)state;
 	command(&f, OUT, "GET a");
 	send_text(&f, IN, "$500\r\nhello");
-	t.skel->data->attach_epoch++;
+	t.skel->data_shared->attach_epoch++;
 	f.seq[OUT] += 1000;
 	f.seq[IN] += 100000;
 	command(&f, OUT, "GET b");
@@ -378,6 +399,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		with(test_client_and_server, open_default),
+		with(test_words_that_are_no_commands, open_default),
 		with(test_pipelines, open_default),
 		with(test_multi, open_default),
 		with(test_blocking, open_quick),

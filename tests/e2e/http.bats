@@ -344,7 +344,7 @@ listens() {
 	check t identity '.accounting.bytes_unparsed == 0' \
 		'routes == ["GET /small", "POST /users/me", "POST /users/{id}", "POST /users/{n}"]' \
 		"view(\"POST /users/{n}\") == $(ends 2xx 3)" "view(\"POST /users/{id}\") == $(ends 2xx 2)"
-	fails grep -rq "$secret" "$(out_of t)" "$(log_of t)" "$(out_of table)" "$(log_of table)"
+	fails grep -riq "$secret" "$(out_of t)" "$(log_of t)" "$(out_of table)" "$(log_of table)"
 	grep -q 'POST /users/{n}' "$(out_of table)"
 }
 

@@ -134,7 +134,7 @@ server_counts() {
 	cli GET a
 	trace_stop t
 	check t identity '.accounting | .orphans == .dropped and .in_flight == 0 and .bytes_unparsed == 0' \
-		'.accounting | .dropped - .reasons.table_full | . >= 0 and . <= 20' \
+		'.accounting.dropped == .accounting.reasons.table_full' \
 		'.accounting.matched + .accounting.dropped == 2 * ($n + 2)' '.accounting.dropped > 0' \
 		'view("GET") == {"client ok": 1, "server ok": 1}'
 }
@@ -213,9 +213,8 @@ blocked_clients() {
 	cli SET b 2
 	stop replica || true
 	trace_stop t
-	# REPLCONF proves no protocol, the SYNC behind it does.
 	check t identity '.accounting | .orphans == 0 and .dropped == 0 and .unanswered == 0' \
-		'.accounting | .bytes_unparsed == .reasons.unknown and .bytes_unparsed < 1000' \
+		'.accounting.bytes_unparsed == 0' \
 		'view("SET") == {"client ok": 2, "server ok": 2}' \
 		'[.series[] | select(.route | IN("MONITOR", "PSYNC", "SYNC"))] == []'
 }
@@ -229,8 +228,7 @@ cli_set() {
 @test "Redis: a delay of known size is the server's, within 5 %, and no one else's" {
 	redis_start cache
 	trace_start t --port "$REDIS_PORT"
-	# One of these alone, by a client never seen, proves no protocol.
-	printf 'DEBUG SLEEP 0.08\n%.0s' 1 2 3 4 5 | cli
+	for _ in 1 2 3 4 5; do cli DEBUG SLEEP 0.08; done
 	redis-benchmark -p "$REDIS_PORT" -P 1 -c 1 -n 500 -q PING >/dev/null
 	trace_stop t
 	check t clean '[.series[] | select(.route == "DEBUG SLEEP")] | length == 2 and
@@ -257,8 +255,10 @@ cli_set() {
 	cli PUBLISH news one
 	cli PUBLISH news two
 	wait_exit sub 10
+	# A first command may be any.
+	cli ZSCORE none none
 	trace_stop t
-	check t identity 'view("SET") == {"client ok": (6 * $n), "server ok": (6 * $n)}' \
+	check t identity 'view("ZSCORE") == {"client ok": 1, "server ok": 1}' 'view("SET") == {"client ok": (6 * $n), "server ok": (6 * $n)}' \
 		'view("GET") == {"client ok": (6 * $n), "server ok": (6 * $n)}' \
 		'.accounting | .orphans == 0 and .dropped == 0 and .unanswered == 0 and .in_flight == 0' \
 		'[.series[] | select(.route | test("MESSAGE"; "i"))] == []' \
@@ -273,7 +273,6 @@ cli_set() {
 	trace_ready t
 	wait_said table tracing
 	seq $n | sed "s/.*/SET key:$secret:& $secret/" | cli -a "$secret" --no-auth-warning >/dev/null
-	cli "$secret$secret" >/dev/null || true # a command that nobody knows
 	cli --no-auth-warning -a "$secret" CONFIG GET "$secret" >/dev/null
 	printf '*1\r\n$4\r\nPING\r\nAUTH %s\r\nSET inline %s\r\nPING\r\n' "$secret" "$secret" |
 		timeout 10 socat -t 5 - "TCP:127.0.0.1:$REDIS_PORT" >"$(out_of raw)"
@@ -284,6 +283,6 @@ cli_set() {
 	check t identity 'view("SET") == {"client ok": ($n + 1), "server ok": ($n + 1)}' \
 		'view("PING") | .["client ok"] == 1 and .["server ok"] == 1' \
 		'.accounting.bytes_unparsed >= 3000'
-	grep -v "${secret^^}" "$(out_of t)" >/dev/null
-	fails grep -rq "$secret" "$(out_of t)" "$(log_of t)" "$(out_of table)" "$(log_of table)"
+	# Names of commands are in capitals.
+	fails grep -riq "$secret" "$(out_of t)" "$(log_of t)" "$(out_of table)" "$(log_of table)"
 }

@@ -23,6 +23,7 @@
 #include <bpf/libbpf.h>
 #include <cmocka.h>
 
+#include "probe/redis_names.h"
 #include "wire.h"
 #include "wire.skel.h"
 
@@ -117,6 +118,7 @@ static inline void wire_test__open(struct wire_test *t, const struct wire_setup 
 	err |= size_map(s->maps.flight_overflow, c->overflow);
 	assert_int_equal(err, 0);
 	err = wire_bpf__load(s);
+	err = err ? err : redis_names__fill(bpf_map__fd(s->maps.redis_names));
 	if (err)
 		fail_msg("the kernel refuses the wire programs: %s", strerror(-err));
 	t->lanes = map_array(s->maps.lanes, t->n_lanes * sizeof(*t->lanes));

@@ -245,6 +245,12 @@ static void verdicts_on_a_load(void **state)
 	p.waited = 10;
 	verdict_is(judge(GW_LOAD_RATE, TARGET_GE, 1000, &p), VERDICT_INVALID,
 		   "the load generator itself sent only 700 requests/s");
+	/* sent a little late, but sent: nothing to a rate, much to a latency that is missed */
+	p = good_load();
+	p.carried = (struct estimate){.value = 1035, .lo = 989, .hi = 1082, .n = 9};
+	p.behind_schedule = 1057;
+	verdict_is(judge(GW_LOAD_RATE, TARGET_GE, 1000, &p), VERDICT_INCONCLUSIVE, "989");
+	verdict_is(judge(GW_LOAD_P99, TARGET_LE, 1e6, &p), VERDICT_INVALID, "1,057 of 10,200");
 	/* the hand-made report's 480 of 480 */
 	p = good_load();
 	p.failed = p.attempted;
