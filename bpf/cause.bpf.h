@@ -228,6 +228,8 @@ static __always_inline void cause__note_name(struct conn *c, const struct cause_
 {
 	if (c->cause.id && c->cause.id_seq == seq && !e->status)
 		return;
+	if (c->cause.id) /* of the one before in a pipeline, or not as good as this */
+		cause__unname(c);
 	c->cause.id_seq = seq;
 	c->cause.id = e->hash;
 }
@@ -329,6 +331,16 @@ static __always_inline bool cause__works(void)
 	return actor__of(bpf_get_current_task_btf());
 }
 
+/* A task ends, perhaps with its process. Numbers are used again, and there is room for so many. */
+static __always_inline void cause__exits(const struct task_struct *t)
+{
+	__u32 pid = (__u32)t->pid, tgid = (__u32)t->tgid;
+
+	bpf_map_delete_elem(&cause_actors, &pid);
+	if (!t->signal->live.counter)
+		bpf_map_delete_elem(&cause_processes, &tgid);
+}
+
 /* It opens a connection. */
 static __always_inline int cause__connect(struct conn *c)
 {
@@ -363,11 +375,24 @@ static long cause__sweep_parent(struct bpf_map *map, const void *key, void *valu
 	return 0;
 }
 
+/* An identifier whose request is gone, and did not take it away. */
+static long cause__sweep_id(struct bpf_map *map, const void *key, void *value, void *ctx)
+{
+	__u64 ref = *(const __u64 *)value;
+
+	if (ref != CAUSE_UNKNOWN && !bpf_map_lookup_elem(&cause_parents, &ref))
+		bpf_map_delete_elem(&cause_ids, key);
+	return 0;
+}
+
 static __noinline __attribute__((unused)) int cause__sweep(__u64 before)
 {
-	before -= 8 * targ_timeout_ns;
+	__u64 more = 8 * targ_timeout_ns;
+
+	before = before > more ? before - more : 0;
 	bpf_for_each_map_elem(&cause_links, cause__sweep_link, &before, 0);
 	bpf_for_each_map_elem(&cause_parents, cause__sweep_parent, &before, 0);
+	bpf_for_each_map_elem(&cause_ids, cause__sweep_id, &before, 0);
 	return 0;
 }
 

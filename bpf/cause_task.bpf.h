@@ -179,21 +179,28 @@ static __always_inline void count__down(__u32 *n)
 		__sync_fetch_and_add(n, -1);
 }
 
+/* The identifier that the connection's request has is nobody's any more. */
+static __always_inline void cause__unname(struct conn *c)
+{
+	struct cause_id_key id = {.id = c->cause.id, .tgid = c->cause.reader_tgid};
+	__u64 ref = cause__ref(c, c->cause.id_seq), *named;
+
+	named = bpf_map_lookup_elem(&cause_ids, &id);
+	if (named && (*named == ref || *named == CAUSE_UNKNOWN))
+		bpf_map_delete_elem(&cause_ids, &id);
+	c->cause.id = 0;
+}
+
 /* A request that was in some task's hand has ended. */
 static __always_inline void cause__release(struct conn *c, __u32 seq)
 {
 	__u32 pid = c->cause.reader, tgid = c->cause.reader_tgid;
-	struct cause_id_key id = {.id = c->cause.id, .tgid = tgid};
+	__u64 ref = cause__ref(c, seq);
 	struct cause_process *p;
 	struct cause_actor *a;
-	__u64 ref = cause__ref(c, seq), *named;
 
-	if (c->cause.id && c->cause.id_seq == seq) {
-		named = bpf_map_lookup_elem(&cause_ids, &id);
-		if (named && (*named == ref || *named == CAUSE_UNKNOWN))
-			bpf_map_delete_elem(&cause_ids, &id);
-		c->cause.id = 0;
-	}
+	if (c->cause.id && c->cause.id_seq == seq)
+		cause__unname(c);
 	if (c->cause.taken != (seq | CAUSE_TAKEN))
 		return;
 	c->cause.taken = 0;

@@ -18,6 +18,14 @@ struct expire_ctx {
 	__u32 answering; /* whether it is under way: it is not given up */
 };
 
+/* The moment `ns` ago; 0: before the machine came up. */
+static __always_inline __u64 expire__ago(__u64 ns)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	return now > ns ? now - ns : 0;
+}
+
 static __always_inline void expire__one(struct expire_ctx *e, struct flight *f)
 {
 	__u64 id = *(volatile __u64 *)&f->id;

@@ -692,6 +692,9 @@ static __always_inline void tls__expire(struct tls_conn *t, struct expire_ctx *e
 	expire__conn(e);
 	if (e->reason == REASON_CLOSED)
 		expire__overflowed(e);
+	/* Or the lane's next user hears them, of its own connection. */
+	if (targ_tree && e->scratch && e->scratch->n_events)
+		cause__hear(e->acct, c, e->scratch, 0);
 	lane__release(e->acct);
 }
 
@@ -714,7 +717,7 @@ int tls_sweep(struct bpf_iter__bpf_map_elem *ctx)
 	t = bpf_map_lookup_elem(&tls_conns, &key);
 	if (!t || t->conn.proto < PROTO_NATS)
 		return 0;
-	e.before = (bpf_ktime_get_ns() - targ_timeout_ns) | (0 - ended);
+	e.before = expire__ago(targ_timeout_ns) | (0 - ended);
 	e.reason = *(volatile __u32 *)&tls_reasons[ended];
 	tls__expire(t, &e, ended);
 	if (ended) {

@@ -307,7 +307,7 @@ int wire_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct sock *sk = ctx->sk;
 	__u32 lane;
 
-	e.before = bpf_ktime_get_ns() - targ_timeout_ns;
+	e.before = expire__ago(targ_timeout_ns);
 	e.acct = lane__claim(&lane);
 	if (!e.acct)
 		return 0;
@@ -386,5 +386,12 @@ int BPF_PROG(wire_connect, struct sock *sk, int old, int new)
 	c = bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (c)
 		cause__connect(c);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(wire_exit, struct task_struct *task)
+{
+	cause__exits(task);
 	return 0;
 }

@@ -22,14 +22,16 @@ static const char help[] =
 	"\n"
 	"  --out DIR            where the files go (default: out)\n"
 	"  --json               print the session instead of the report\n"
-	"  --nats-url URL[,URL] use a cluster that runs; nothing of it is started or stopped\n"
-	"  --nats-server PATH   the program to start (default: nats-server)\n"
-	"  --ab                 afterwards, the same load with and without the probe\n"
-	"  --ab-only            only that\n"
 	"  --no-probe           without eBPF: no kernel latencies, no accounting\n"
 	"  -q, --quiet          no progress\n"
 	"  -v, --verbose        what is of use when something fails\n"
 	"  -h, --help\n"
+	"\n"
+	"scenarios of NATS only:\n"
+	"  --nats-url URL[,URL] use a cluster that runs; nothing of it is started or stopped\n"
+	"  --nats-server PATH   the program to start (default: nats-server)\n"
+	"  --ab                 afterwards, the same load with and without the probe\n"
+	"  --ab-only            only that\n"
 	"\n"
 	"Ctrl-C ends the run and writes a partial report; once more, and there is none.\n"
 	"\n"
@@ -93,7 +95,7 @@ static int take_option(struct bench_opts *o, int c)
 
 int cmd_bench(int argc, char **argv)
 {
-	struct bench_opts o = {.out = "out", .nats_server = "nats-server"};
+	struct bench_opts o = {.out = "out"};
 	int c, kind;
 
 	while ((c = getopt_long(argc, argv, "qvh", options, NULL)) != -1) {
@@ -117,10 +119,13 @@ int cmd_bench(int argc, char **argv)
 	kind = scenario_file__kind(o.scenario);
 	if (kind < 0)
 		return EXIT_USAGE;
-	if (kind == SCENARIO_NATS)
+	if (kind == SCENARIO_NATS) {
+		o.nats_server = o.nats_server ? o.nats_server : "nats-server";
 		return bench__run(&o);
-	if (o.n_urls || o.ab || o.ab_only) {
-		log_fail(-EINVAL, "--nats-url, --ab and --ab-only are for scenarios of NATS");
+	}
+	if (o.n_urls || o.nats_server || o.ab || o.ab_only) {
+		log_fail(-EINVAL, "--nats-url, --nats-server, --ab and --ab-only are for scenarios "
+				  "of NATS");
 		return EXIT_USAGE;
 	}
 	return gwrun__run(&o);

@@ -11,11 +11,15 @@
 #include "probe/features.h"
 
 static const char usage_text[] =
-	"usage: hopscope doctor [--json]\n"
+	"usage: hopscope doctor [--json] [-v]\n"
 	"\n"
 	"Tries what hopscope needs, one by one, and says what to do about what is missing.\n"
 	"Nothing stays attached. Exit code: 0 everything that `trace` and `bench` need is there,\n"
-	"1 something is missing.\n";
+	"1 something is missing.\n"
+	"\n"
+	"  -j, --json      one JSON object\n"
+	"  -v, --verbose   with the verifier's words about what was refused\n"
+	"  -h, --help\n";
 
 static const char *const state_names[] = {
 	[FEATURE_OK] = "ok",

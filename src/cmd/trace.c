@@ -308,8 +308,9 @@ static int total(struct trace *t)
 	if (err)
 		return err;
 	if (!delta.acct.seen && !delta.n_series)
-		log_info("no message was seen; TLS and Unix sockets cannot be read, and a "
-			 "connection is recognised by its next message");
+		log_info("no message was seen; %sUnix sockets cannot be read, and a connection is "
+			 "recognised by its next message",
+			 t->wire.tls ? "" : "TLS is read with --tls on only, ");
 	err = print_snapshot(t, &delta, true);
 	snapshot__free(&delta);
 	return err;
@@ -390,8 +391,7 @@ static int run(struct trace *t)
 	err = err ? err : wire__attach(t->probe);
 	err = err ? err : begin(t);
 	if (!err) {
-		log_info("tracing NATS, HTTP, Redis%s; Ctrl-C ends it",
-			 t->seconds > 0 ? "" : " until Ctrl-C");
+		log_info("tracing NATS, HTTP, Redis; Ctrl-C ends it");
 		err = watch(t);
 	}
 	snapshot__free(&t->first);

@@ -52,6 +52,8 @@ static void act(struct gwrun *r, bool undo)
 				     undo ? "undone" : "done", strerror(-err));
 		return;
 	}
+	if (f->fault->kind == FAULT_RESET && !f->resets)
+		gw_phase__invalidate(p, "there was no connection to reset");
 	log_info("[%5.1f s] %s: %s", gwrun__elapsed(r), f->fault->name, undo ? "undone" : "done");
 	r->await_health = undo;
 }
@@ -160,7 +162,9 @@ void gw_fault__take(struct gw_phase *p, const json_t *answer)
 	if (f->fault->kind == FAULT_RESET || f->undone.begin_ns) {
 		recovery__judge(&f->recovery, b, p->n_buckets, p->bucket_s,
 				since(p, f->done.begin_ns), since(p, f->undone.begin_ns));
-		f->judged = true;
+		/* Without a baseline its zeros are no counts: nothing was compared with anything.
+		 */
+		f->judged = !isnan(f->recovery.baseline_p50_ns);
 	}
 	free(b);
 	take_seen(p, answer);

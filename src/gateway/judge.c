@@ -190,16 +190,20 @@ static void judge_recovery(struct gwrun *r, const struct gw_target *t, const str
 	v = &p->fault.recovery;
 	e = p->fault.judged ? estimate__scale(v->time_s, 1e9) : estimate__none();
 	target__judge(target, &e);
+	/* NaN after a comparison without a baseline; 0 where it did not come to one. */
+	if (!p->fault.judged && isnan(v->baseline_p50_ns))
+		snprintf(target->reason, sizeof(target->reason),
+			 "nothing to compare with: too few requests succeeded before the fault");
 	if (p->fault.judged && !v->recovered && target->verdict == VERDICT_INCONCLUSIVE)
 		snprintf(target->reason, sizeof(target->reason),
 			 "not recovered in the %s that were watched",
 			 units__ns(watched, sizeof(watched), e.value));
+	if (p->fault.judged && v->recovered && !v->affected)
+		snprintf(target->reason, sizeof(target->reason),
+			 "no request was slower or failed: there was nothing to recover from");
 	if (p->fault.judged && v->baseline_due)
 		target__check_errors(target, v->baseline_due, v->baseline_failed,
 				     r->scenario->error_bound);
-	if (p->fault.judged && !v->affected)
-		snprintf(target->reason, sizeof(target->reason),
-			 "no request was slower or failed: there was nothing to recover from");
 	if (p->invalid[0])
 		target__invalidate(target, "%s", p->invalid);
 	check_clock(r, target);
@@ -263,6 +267,7 @@ static void judge_run(struct gwrun *r, const struct gw_target *t)
 	struct estimate e = estimate__none();
 	uint64_t k, n;
 	double seconds;
+	size_t i;
 
 	if (!target)
 		return;
@@ -279,10 +284,28 @@ static void judge_run(struct gwrun *r, const struct gw_target *t)
 			e = estimate__exact((double)k, n);
 	}
 	target__judge(target, &e);
+	for (i = 0; i < r->n_phases && t->metric == GW_AVAILABILITY; i++)
+		if (r->phases[i]->ran)
+			check_sent(r, target, r->phases[i]);
 	if (t->metric == GW_LEAKS && r->gateway.service[GATEWAY_API].starts > 1)
 		target__invalidate(target, "claude-api was started again: what it had counted "
 					   "before is lost");
 	check_clock(r, target);
+}
+
+/* What is killed for want of memory was full in between two readings. */
+static void check_kills(struct target *target, const struct gw_container *c)
+{
+	uint64_t kills = c->memory.events_oom_kill;
+	char n[UNITS_LEN];
+
+	if (target->verdict != VERDICT_PASS || !c->has_memory || kills == MEMORY_NOT_KNOWN ||
+	    !kills)
+		return;
+	target__invalidate(target,
+			   "the kernel killed %s of its processes for want of memory, which "
+			   "no reading shows",
+			   units__count(n, sizeof(n), kills));
 }
 
 static void judge_share(struct gwrun *r, const struct gw_target *t, const struct gw_container *c)
@@ -297,6 +320,7 @@ static void judge_share(struct gwrun *r, const struct gw_target *t, const struct
 	target__judge(target, &e);
 	if (target->verdict == VERDICT_NO_DATA && c->n)
 		snprintf(target->reason, sizeof(target->reason), "it has no limit");
+	check_kills(target, c);
 }
 
 /*
@@ -324,11 +348,23 @@ static const struct gw_growth *longest(const struct gwrun *r, enum gateway_id id
 	return best;
 }
 
+static bool grew_in_another(const struct gwrun *r, const struct gw_growth *g)
+{
+	size_t i;
+
+	for (i = 0; i < r->n_growths; i++)
+		if (&r->growths[i] != g && r->growths[i].id == g->id &&
+		    r->growths[i].growth.verdict == GROWTH_GROWING)
+			return true;
+	return false;
+}
+
 static void judge_growth(struct gwrun *r, const struct gw_target *t, const struct gw_container *c)
 {
 	const struct gw_growth *g = longest(r, c->id);
 	struct target *target = add_target(r, t, gateway__name(c->id));
 	struct estimate e;
+	size_t len;
 
 	if (!target || !g)
 		return;
@@ -342,6 +378,17 @@ static void judge_growth(struct gwrun *r, const struct gw_target *t, const struc
 		target->verdict = VERDICT_INCONCLUSIVE;
 		snprintf(target->reason, sizeof(target->reason), "%s", g->growth.reason);
 	}
+	if (target->verdict == VERDICT_PASS && grew_in_another(r, g)) {
+		target->verdict = VERDICT_INCONCLUSIVE;
+		snprintf(target->reason, sizeof(target->reason),
+			 "it grew between two other starts; in the longest stretch: %.150s",
+			 g->growth.reason);
+	}
+	/* An hour's slope out of seconds: the verdict says of how many. */
+	len = strlen(target->reason);
+	if (target->verdict == VERDICT_PASS)
+		snprintf(target->reason + len, sizeof(target->reason) - len, "; %s",
+			 g->growth.reason);
 	if (c->deaths)
 		target__invalidate(target, "%s ended during the run", gateway__name(c->id));
 	check_clock(r, target);

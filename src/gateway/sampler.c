@@ -9,20 +9,14 @@
 #include "log.h"
 #include "probe/memory.h"
 #include "stack/clock.h"
-#include "stack/file.h"
 
 #define PEAK_S 1.0 /* the highest processor use is that of so long */
 
-/* Microseconds of processor time. cgroup v2 counts them with or without its cpu controller. */
 static double cpu_us(const struct cgroup *c)
 {
-	char path[PATH_MAX], text[512];
-	unsigned long long us;
+	uint64_t ns;
 
-	if (path__format(path, "%s/cpu.stat", c->v2) || file__read(path, text, sizeof(text)) < 0 ||
-	    sscanf(text, "usage_usec %llu", &us) != 1)
-		return NAN;
-	return (double)us;
+	return cgroup__cpu_ns(c, &ns) ? NAN : (double)ns / 1e3;
 }
 
 static double known(uint64_t v)

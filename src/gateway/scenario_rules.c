@@ -264,6 +264,11 @@ int gw_rules__apply(struct gw_scenario *s, const struct yaml_index *y, const cha
 					    "%lld at a time is more than the %lld calls",
 					    (long long)s->response.concurrency,
 					    (long long)s->response.calls);
+	if (s->response.concurrency > s->client.connections)
+		return scenario_rules__fail(y, file, "response.concurrency",
+					    "%lld at a time is more than the %lld connections",
+					    (long long)s->response.concurrency,
+					    (long long)s->client.connections);
 	if (limit__parse(s->error_bound_text, "%", &percent, &why))
 		return scenario_rules__fail(y, file, "error_bound", "'%s': %s", s->error_bound_text,
 					    why);

@@ -78,7 +78,7 @@ struct http_run {
 	size_t next;   /* call to be started */
 	size_t in_flight;
 	size_t peak;
-	size_t waited;	  /* had to, for a connection */
+	size_t waited;	  /* sent late for want of a connection */
 	uint64_t full_ns; /* until when all connections were taken last */
 	size_t unsent;	  /* were due when the run was ended */
 	uint64_t start_ns;

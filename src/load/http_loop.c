@@ -146,10 +146,11 @@ static int loop__start(struct http *http, uint64_t due_ns)
 	http->newest = s;
 	if (++run->in_flight > run->peak)
 		run->peak = run->in_flight;
-	run->waited += run->calls.open && due_ns < run->full_ns;
 	call->fate = HTTP_PENDING;
 	call->start_ns = clock__now();
 	call->due_ns = run->calls.open ? due_ns : call->start_ns;
+	/* Of those that count as late, no others: see http_totals__of(). */
+	run->waited += due_ns < run->full_ns && call->start_ns > call->due_ns + SCHEDULE_LATE_NS;
 	err = curl_multi_add_handle(http->multi, s->easy);
 	if (err) {
 		loop__end(http, s, clock__now(), HTTP_OTHER, 0);

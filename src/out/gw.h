@@ -32,6 +32,10 @@ bool gw__too_many_failed(const json_t *session, const json_t *phase);
 /* Whether clearly less was carried than was offered: latency grew for as long as the load lasted.
  */
 bool gw__has_backlog(const json_t *phase);
+/* Why the numbers of a phase must not be judged, as a paragraph; nothing when they may be. */
+void gw__invalid(struct text *out, const json_t *phase);
+/* How many requests of the response time phase were under way at once; 1 where it is not known. */
+double gw__concurrency(const json_t *session);
 /* "502 (104), timeout (4)" of counts by name, those that are not 0; `skip`: but for this one. */
 void gw__counts(struct text *out, const json_t *counts, const char *skip, const char **sep);
 /* Seconds as a time, NO DATA when not known. */

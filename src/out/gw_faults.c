@@ -239,7 +239,8 @@ void gw__faults(struct text *out, const json_t *session)
 		       "latency are "
 		       "both back, for five buckets of time in a row; it counts from the moment at "
 		       "which the "
-		       "service was started again or resumed, or else from the fault.\n\n"
+		       "service was started again or resumed, or else from the fault. All of them "
+		       "but the first failure are known to the width of a bucket.\n\n"
 		       "| fault | first failure | downtime | failed | what clients saw | recovery "
 		       "(interval) | since the fault |\n|---|---|---|---|---|---|---|\n");
 	for (size_t i = 0; (p = gw__phase(session, "fault", i)); i++)
@@ -249,11 +250,7 @@ void gw__faults(struct text *out, const json_t *session)
 		text__add(out, "### ");
 		md__text(out, session__get_text(p, "name"));
 		text__add(out, "\n\n");
-		if (*session__get_text(p, "invalid")) {
-			text__add(out, "**INVALID**: ");
-			md__text(out, session__get_text(p, "invalid"));
-			text__add(out, ".\n\n");
-		}
+		gw__invalid(out, p);
 		add_story(out, p);
 		add_chart(out, p);
 	}

@@ -193,7 +193,9 @@ static bool add_breaker(struct text *out, const json_t *session)
 			continue;
 		text__add(out, "- **Circuit breaker**: after `");
 		md__text(out, session__get_text(p, "name"));
-		text__add(out, "` it opened and refused ");
+		text__add(out, session__get_number(f, "breaker_opened") > 0
+				       ? "` it opened and refused "
+				       : "` it was open and refused ");
 		md__plural(out, refused, "request", "requests");
 		text__add(out, " itself, of ");
 		md__count(out, failed);

@@ -125,7 +125,13 @@ void gw__response(struct text *out, const json_t *session)
 		return;
 	}
 	md__plural(out, session__get_number(p, "attempted"), "request", "requests");
-	text__add(out, ", the next one when the last was answered. ");
+	if (gw__concurrency(session) > 1) {
+		text__add(out, ", ");
+		md__count(out, gw__concurrency(session));
+		text__add(out, " at a time, the next one when one was answered. ");
+	} else {
+		text__add(out, ", the next one when the last was answered. ");
+	}
 	if (session__get_number(p, "failed") > 0) {
 		md__share(out, session__get_number(p, "failed"),
 			  session__get_number(p, "attempted"));
@@ -146,6 +152,7 @@ void gw__response(struct text *out, const json_t *session)
 	}
 	text__add(out, "Average, extremes and percentiles are of the same samples, all of them "
 		       "successes.\n\n");
+	gw__invalid(out, p);
 	add_response_table(out, p);
 	add_kernel_sentence(out, p);
 	text__add(out, "Distribution by the client's clock, logarithmic axis:\n\n");
@@ -245,7 +252,7 @@ static const struct {
 		 {"requests sent", cell_attempted},
 		 {"success", cell_success},
 		 {"answers by status class", cell_status},
-		 {"without an answer", cell_errors},
+		 {"no answer, or a bad body", cell_errors},
 		 {"sent more than 1 ms late", cell_late},
 		 {"of these for want of a free connection", cell_waited},
 		 {"latest", cell_latest},
@@ -283,6 +290,7 @@ static void add_load_latency(struct text *out, const json_t *session, const json
 	text__add(out, "### Latency at ");
 	md__value(out, session__get_number(p, "target_rate_per_s"), "requests/s");
 	text__add(out, "\n\n");
+	gw__invalid(out, p);
 	if (gw__too_many_failed(session, p)) {
 		text__add(out, "**INVALID**: ");
 		md__share(out, session__get_number(p, "failed"),

@@ -50,7 +50,11 @@ static void add_machine(struct text *out, const json_t *session, const json_t *p
 	md__value(out, own, "%");
 	text__add(out,
 		  "; all else on the machine, the probe and the kernel's work for them included, ");
-	md__value(out, fmax(busy - own, 0), "%");
+	/* One is counted in ticks, the other exactly: the difference of the two may be below 0. */
+	if (busy > own)
+		md__value(out, busy - own, "%");
+	else
+		text__add(out, "less than the kernel's ticks can tell");
 	if (stolen > 0) {
 		text__add(out, "; taken by the hypervisor ");
 		md__value(out, stolen, "%");

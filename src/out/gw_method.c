@@ -18,7 +18,8 @@ static void add_definitions(struct text *out)
 		"from the time at which a request was due.\n"
 		"- **Carried** is the number of successful answers in each tenth of the schedule "
 		"but "
-		"the first, a second. A little more is offered than the rate that is to be shown.\n"
+		"the first, per second. A little more is offered than the rate that is to be "
+		"shown.\n"
 		"- **Recovery**: a bucket of time is normal when its share of successes is not "
 		"below "
 		"the lowest before the fault, and its median latency not above the highest before "
@@ -28,7 +29,9 @@ static void add_definitions(struct text *out)
 		"- **Availability** counts the requests that were due before a fault, or after the "
 		"recovery from it, and those of the other phases.\n"
 		"- **Masking** is judged by both ends: the API's stand-in looks for identifiers in "
-		"what reaches it, the client for its own in what comes back.\n\n");
+		"what reaches it, the client for its own in what comes back. The API counts from "
+		"its start, requests that belong to no phase included (to warm up, to measure the "
+		"probe's cost), the client in the phases only.\n\n");
 }
 
 static void add_kernel(struct text *out, const json_t *session)
@@ -38,12 +41,13 @@ static void add_kernel(struct text *out, const json_t *session)
 		text__add(out, MD_NO_DATA ": no exchange was seen.\n\n");
 		return;
 	}
-	text__add(out,
-		  "Every socket is a point of view of its own, never pooled with another: "
-		  "`client` is the round trip at the asker's socket, `server` the time from a "
-		  "request's arrival to its answer's last byte. All phases together, faults "
-		  "included. What is encrypted is not in it. Parts of an exchange, such as the "
-		  "time to its first byte, are in the session file.\n\n");
+	text__add(out, "Every socket is a point of view of its own, never pooled with another: "
+		       "`client` is the round trip at the asker's socket, `server` the time from a "
+		       "request's arrival to its answer's last byte. All phases together, faults "
+		       "included. Of what is encrypted that is in it which could be read in a "
+		       "process's TLS "
+		       "library; the rest is counted below. Parts of an exchange, such as the "
+		       "time to its first byte, are in the session file.\n\n");
 	md__series_table(out, session, false);
 }
 
@@ -102,5 +106,10 @@ void gw__method(struct text *out, const json_t *session)
 	add_kernel(out, session);
 	add_deeper(out, session, md__accounting);
 	add_deeper(out, session, md__overhead);
+	if (json_array_size(session__get(session__get(session, "overhead"), "programs")))
+		text__add(out,
+			  "Programs were counted in a short round of their own before the faults: "
+			  "the kernel's counting takes time, so that no latency is of that round. "
+			  "Processor time and memory are those of the whole run.\n\n");
 	add_limits(out, session);
 }

@@ -167,6 +167,29 @@ static void add_opaque(struct text *out, const json_t *path)
 			  "are in the `self` of kong-gateway.");
 }
 
+/* Requests without a call to the API that could be read: theirs is in the gateway's own time. */
+static void add_unread(struct text *out, const json_t *path)
+{
+	const json_t *parts = session__get(path, "parts");
+	double n = session__get_number(path, "count");
+
+	for (size_t i = 0; i < json_array_size(parts); i++) {
+		const json_t *part = json_array_get(parts, i);
+		double without = rint(n * (1 - session__get_number(part, "calls")));
+
+		if (strcmp(session__get_text(part, "kind"), "self") != 0 ||
+		    strcmp(short_name(session__get_text(part, "container")), "claude-api") != 0)
+			continue;
+		if (without > 0) {
+			text__add(out, " For ");
+			md__share(out, without, n);
+			text__add(out, " requests no call to claude-api was seen; if there was "
+				       "one, it is in the `self` of kong-gateway.");
+		}
+		return;
+	}
+}
+
 /* What the stand-in says of itself: it needs no probe. */
 static void add_upstream(struct text *out, const json_t *phase, const json_t *path)
 {
@@ -187,7 +210,24 @@ static void add_upstream(struct text *out, const json_t *phase, const json_t *pa
 	text__add(out, ".");
 }
 
-static void add_path(struct text *out, const json_t *phase, const json_t *path)
+/* Requests that failed are in the table: nothing is known of the calls of a status. */
+static void add_failed(struct text *out, const json_t *session, const json_t *phase,
+		       const json_t *path)
+{
+	double failed = session__get_number(path, "failed");
+
+	if (failed > 0) {
+		text__add(out, " ");
+		md__share(out, failed, session__get_number(path, "count"));
+		text__add(out, " of them failed, and what they took is in the averages.");
+	}
+	if (gw__too_many_failed(session, phase))
+		text__add(out, " **INVALID**: more failed than the scenario's bound, so this is no "
+			       "picture of the gateway at work.");
+}
+
+static void add_path(struct text *out, const json_t *session, const json_t *phase,
+		     const json_t *path)
 {
 	const json_t *most = largest(path);
 
@@ -201,7 +241,7 @@ static void add_path(struct text *out, const json_t *phase, const json_t *path)
 	md__text(out, short_name(session__get_text(path, "client")));
 	text__add(out, " to ");
 	md__text(out, short_name(session__get_text(path, "container")));
-	if (most && is_complete(path)) {
+	if (most && is_complete(path) && !gw__too_many_failed(session, phase)) {
 		text__add(out, "; the largest part, ");
 		md__value(out, 100 * session__get_number(most, "share"), "%");
 		text__add(out, ", is ");
@@ -211,9 +251,14 @@ static void add_path(struct text *out, const json_t *phase, const json_t *path)
 		text__add(out, ")");
 	}
 	text__add(out, ".");
+	add_failed(out, session, phase, path);
 	add_linked(out, path);
 	add_opaque(out, path);
+	add_unread(out, path);
 	add_upstream(out, phase, path);
+	if (session__get_bool(path, "shared", false))
+		text__add(out, " Servers in it are also asked by others: their parts are the "
+			       "average of all that they were asked.");
 	if (session__get_bool(path, "crossed", false))
 		text__add(out, " A server took longer than its caller waited: the difference is in "
 			       "the residual.");
@@ -232,7 +277,7 @@ void gw__critical_path(struct text *out, const json_t *session)
 		const json_t *path = json_array_get(session__get(p, "critical_paths"), 0);
 
 		if (path)
-			add_path(&paths, p, path);
+			add_path(&paths, session, p, path);
 	}
 	text__add(out, "## Critical path\n\n");
 	if (!paths.len)

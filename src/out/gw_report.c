@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The report of a gateway run: the order of its sections, and what they share. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "out/gw.h"
@@ -36,6 +37,32 @@ bool gw__has_backlog(const json_t *phase)
 	double offered = session__get_number(phase, "offered_rate_per_s");
 
 	return session__get_estimate(phase, "rate_per_s").hi < BACKLOG_SHARE * offered;
+}
+
+void gw__invalid(struct text *out, const json_t *phase)
+{
+	const char *why = session__get_text(phase, "invalid");
+
+	if (!*why)
+		return;
+	text__add(out, "**INVALID**: ");
+	md__text(out, why);
+	text__add(out, ".\n\n");
+}
+
+double gw__concurrency(const json_t *session)
+{
+	const json_t *list = session__get(session, "configuration");
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *pair = json_array_get(list, i);
+		const char *key = json_string_value(json_array_get(pair, 0));
+		const char *value = json_string_value(json_array_get(pair, 1));
+
+		if (key && value && !strcmp(key, "response.concurrency"))
+			return fmax(strtod(value, NULL), 1);
+	}
+	return 1;
 }
 
 void gw__counts(struct text *out, const json_t *counts, const char *skip, const char **sep)

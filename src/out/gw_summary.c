@@ -24,12 +24,24 @@ static void add_response(struct text *out, const json_t *session)
 		text__add(out, " requests failed.\n");
 		return;
 	}
+	if (*session__get_text(p, "invalid")) {
+		text__add(out, "INVALID: ");
+		md__text(out, session__get_text(p, "invalid"));
+		text__add(out, ".\n");
+		return;
+	}
 	md__estimate(out, &mean, "ns");
 	text__add(out, " on average, p99 ");
 	md__estimate(out, &p99, "ns");
 	text__add(out, ", over ");
 	md__plural(out, session__get_number(l, "count"), "request", "requests");
-	text__add(out, " one after the other.\n");
+	if (gw__concurrency(session) > 1) {
+		text__add(out, ", ");
+		md__count(out, gw__concurrency(session));
+		text__add(out, " at a time.\n");
+	} else {
+		text__add(out, " one after the other.\n");
+	}
 }
 
 static void add_load(struct text *out, const json_t *session, const json_t *p)
@@ -48,7 +60,10 @@ static void add_load(struct text *out, const json_t *session, const json_t *p)
 	md__estimate(out, &carried, "requests/s");
 	text__add(out, " carried, success ");
 	md__estimate(out, &success, "%");
-	if (gw__too_many_failed(session, p)) {
+	if (*session__get_text(p, "invalid")) {
+		text__add(out, "; INVALID: ");
+		md__text(out, session__get_text(p, "invalid"));
+	} else if (gw__too_many_failed(session, p)) {
 		text__add(out, "; so many failed that latencies mean nothing");
 	} else if (gw__has_backlog(p)) {
 		text__add(out,
@@ -67,20 +82,51 @@ static void add_load(struct text *out, const json_t *session, const json_t *p)
 	text__add(out, ".\n");
 }
 
-static void add_faults(struct text *out, const json_t *session)
+/* The fault from which recovery took longest; one that did not end has no length. */
+static const json_t *longest_recovery(const json_t *session)
 {
 	const json_t *p, *worst = NULL;
-	size_t n = 0, back = 0;
+	double longest = -1;
 
-	for (; (p = gw__phase(session, "fault", n)); n++) {
+	for (size_t i = 0; (p = gw__phase(session, "fault", i)); i++) {
 		const json_t *f = session__get(p, "fault");
 		double t = session__get_estimate(f, "recovery_s").value;
 
-		back += session__get_bool(f, "recovered", false);
-		if (!worst ||
-		    t > session__get_estimate(session__get(worst, "fault"), "recovery_s").value)
-			worst = p;
+		if (!session__get_bool(f, "recovered", false) || !(t > longest))
+			continue;
+		longest = t;
+		worst = p;
 	}
+	return worst;
+}
+
+static void add_longest(struct text *out, const json_t *session, bool all)
+{
+	const json_t *p = longest_recovery(session), *f = session__get(p, "fault");
+
+	if (!p)
+		return;
+	text__add(out, all ? "; the longest recovery took " : "; the longest of these took ");
+	gw__seconds(out, session__get_estimate(f, "recovery_s").value);
+	if (!isnan(session__get_number(f, "undone_s"))) {
+		text__add(out, !strcmp(session__get_text(f, "kind"), "pause")
+				       ? " from when the service was resumed, "
+				       : " from when the service was started again, ");
+		gw__seconds(out, session__get_number(f, "from_fault_s"));
+		text__add(out, " from the fault");
+	}
+	text__add(out, " (");
+	md__text(out, session__get_text(p, "name"));
+	text__add(out, ")");
+}
+
+static void add_faults(struct text *out, const json_t *session)
+{
+	const json_t *p;
+	size_t n = 0, back = 0;
+
+	for (; (p = gw__phase(session, "fault", n)); n++)
+		back += session__get_bool(session__get(p, "fault"), "recovered", false);
 	if (!n)
 		return;
 	text__add(out, "- **Failure recovery**: ");
@@ -91,17 +137,29 @@ static void add_faults(struct text *out, const json_t *session)
 		text__addf(out, "the load recovered from %zu of ", back);
 	if (n > 1 || back < n)
 		md__plural(out, (double)n, "fault", "faults");
-	if (back) {
-		struct estimate e =
-			session__get_estimate(session__get(worst, "fault"), "recovery_s");
-
-		text__add(out, back == n ? "; the longest recovery took " : "; longest: ");
-		gw__seconds(out, e.value);
-		text__add(out, " (");
-		md__text(out, session__get_text(worst, "name"));
-		text__add(out, ")");
-	}
+	add_longest(out, session, back == n);
 	text__add(out, ".\n");
+}
+
+/* Names of the stretches with a verdict, each once; false: there are none. */
+static bool add_names(struct text *out, const json_t *growth, const char *verdict,
+		      const char *before)
+{
+	const char *last = "";
+	bool any = false;
+
+	for (size_t i = 0; i < json_array_size(growth); i++) {
+		const json_t *g = json_array_get(growth, i);
+		const char *name = session__get_text(g, "name");
+
+		if (strcmp(session__get_text(g, "verdict"), verdict) != 0 || !strcmp(name, last))
+			continue;
+		text__add(out, any ? ", " : before);
+		md__text(out, name);
+		last = name;
+		any = true;
+	}
+	return any;
 }
 
 static void add_memory(struct text *out, const json_t *session)
@@ -109,7 +167,6 @@ static void add_memory(struct text *out, const json_t *session)
 	const json_t *list = session__get(session, "containers"), *fullest = NULL;
 	const json_t *growth = session__get(gw__phase(session, "memory", 0), "growth");
 	double worst = -1;
-	const char *sep = "";
 
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		double s = session__get_number(json_array_get(list, i), "worst_limit_share");
@@ -126,19 +183,11 @@ static void add_memory(struct text *out, const json_t *session)
 		md__value(out, 100 * worst, "%");
 		text__add(out, " of it; ");
 	}
-	for (size_t i = 0; i < json_array_size(growth); i++) {
-		const json_t *g = json_array_get(growth, i);
-
-		if (strcmp(session__get_text(g, "verdict"), "GROWING") != 0)
-			continue;
-		text__add(out, *sep ? sep : "growing: ");
-		md__text(out, session__get_text(g, "name"));
-		sep = ", ";
-	}
 	if (!json_array_size(growth))
 		text__add(out, "growth: " MD_NO_DATA);
-	else if (!*sep)
+	else if (!add_names(out, growth, "GROWING", "growing: "))
 		text__add(out, "no container was found to grow");
+	add_names(out, growth, "INCONCLUSIVE", "; undecided, at least in part: ");
 	text__add(out, ".\n");
 }
 
@@ -193,5 +242,7 @@ void gw__summary(struct text *out, const json_t *session)
 			out,
 			"intervals of averages and rates are two-sided 95 % (Student), of shares "
 			"two-sided 95 % (Clopper and Pearson), of slopes two-sided 95 % (Theil and "
-			"Sen); a recovery time is known to the width of a bucket.\n\n");
+			"Sen); a recovery time counts from when the service was started again or "
+			"resumed (of a reset: from the reset), and is known to the width of a "
+			"bucket.\n\n");
 }

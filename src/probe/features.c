@@ -332,6 +332,9 @@ void features__probe(struct features *f)
 	probe_tool(f, "nats-server",
 		   "bench starts its own cluster with it: apt install nats-server");
 	probe_tool(f, "socat", "bench forwards through it: apt install socat");
+	probe_tool(f, "nginx",
+		   "bench's gateway is made of it: apt install nginx libnginx-mod-http-lua");
+	probe_tool(f, "redis-server", "bench's gateway needs it: apt install redis-server");
 }
 
 bool features__usable(const struct features *f)

@@ -89,7 +89,7 @@ int tls__probe(struct tls *t, struct uprobes *u, const struct tls_file *f, const
 
 /* ---- what this kernel does */
 
-static __attribute__((noinline, noclone)) void probed(void)
+static __attribute__((noinline)) void probed(void)
 {
 	asm volatile("" ::: "memory");
 }

@@ -18,7 +18,7 @@
 
 struct wire_tree {
 	struct wire_bpf *skel;
-	struct bpf_link *read, *connect;
+	struct bpf_link *read, *connect, *exit;
 	const struct edge_val *edges; /* mapped, max_edges of them */
 	const struct cause_stats *stats;
 	size_t max_edges;
@@ -32,6 +32,7 @@ int wire_tree__configure(struct wire_bpf *skel, bool wanted, uint32_t max_edges)
 	skel->rodata->targ_max_edges = max_edges;
 	err = bpf_program__set_autoload(skel->progs.wire_read, wanted);
 	err = err ? err : bpf_program__set_autoload(skel->progs.wire_connect, wanted);
+	err = err ? err : bpf_program__set_autoload(skel->progs.wire_exit, wanted);
 	if (!wanted) {
 		struct bpf_map *maps[] = {skel->maps.cause_parents, skel->maps.cause_links,
 					  skel->maps.cause_ids, skel->maps.cause_actors,
@@ -105,6 +106,10 @@ int wire_tree__attach(struct wire_tree *t)
 	if (!t->connect)
 		return log_fail(-errno, "cannot attach to inet_sock_set_state: %s; --tree needs it",
 				strerror(errno));
+	t->exit = bpf_program__attach(t->skel->progs.wire_exit);
+	if (!t->exit)
+		return log_fail(-errno, "cannot attach to sched_process_exit: %s; --tree needs it",
+				strerror(errno));
 	return 0;
 }
 
@@ -112,7 +117,8 @@ void wire_tree__detach(struct wire_tree *t)
 {
 	bpf_link__destroy(t->read);
 	bpf_link__destroy(t->connect);
-	t->read = t->connect = NULL;
+	bpf_link__destroy(t->exit);
+	t->read = t->connect = t->exit = NULL;
 }
 
 static void set_name(char *to, size_t len, const char *name)

@@ -19,7 +19,7 @@
 #include "stack/clock.h"
 #include "stack/file.h"
 
-/* The word number `n` (from 0) of a line, NUL-terminated in place by the caller's copy. */
+/* Whether `word` is one of a list with commas. */
 static bool has_option(const char *options, const char *word)
 {
 	size_t len = strlen(word);

@@ -46,13 +46,14 @@ static bool word(struct cursor *c, const char *w)
 
 static double number(struct cursor *c)
 {
-	char *end;
-	double v;
+	char *end = NULL;
+	double v = NAN;
 
 	skip_blanks(c);
 	/* strtod() would take "inf", "nan" and hexadecimals. */
-	v = isdigit((unsigned char)*c->p) && strncmp(c->p, "0x", 2) != 0 ? strtod(c->p, &end) : NAN;
-	if (!isfinite(v)) {
+	if (isdigit((unsigned char)*c->p) && strncmp(c->p, "0x", 2) != 0)
+		v = strtod(c->p, &end);
+	if (!end || !isfinite(v)) {
 		if (!c->why)
 			c->why = "a number is missing";
 		return 0;

@@ -432,8 +432,8 @@ static void test_fixed_series(void **state)
 	uint8_t taken[SERIES_FIXED] = {0};
 
 	(void)state;
-	for (uint8_t r = 1; r < ROLE_SERVER; r++) {
-		for (uint8_t st = 1; st < STATUS_1XX; st++) {
+	for (unsigned int r = 1; r < ROLE_SERVER; r++) {
+		for (unsigned int st = 1; st < STATUS_1XX; st++) {
 			struct series_key k = {.proto = PROTO_NATS, .role = r, .status = st};
 
 			assert_true(series__other(&k) < SERIES_FIXED);

@@ -62,12 +62,12 @@ server_counts() {
 		'view("CONFIG GET") == {"client ok": 2, "server ok": 2}' \
 		'view("EXEC") == {"client ok": 1, "server ok": 1}' \
 		'view("DEBUG PROTOCOL") == {"client ok": 3, "server ok": 3}' \
-		'view("NOSUCH") == {"client error": 1, "server error": 1}' \
+		'view("?") == {"client error": 1, "server error": 1}' \
 		'.accounting.reasons.push == 2 and .accounting.one_way == 2' \
 		'[.series[] | select(.proto != "redis" or .container != "/" or .part != null)] == []'
-	# The server's own account, command by command, but for what it cannot name and its INFO, which
-	# had not ended. It does not tell the kinds of DEBUG apart.
-	jq -c '[.series[] | select(.role == "server" and (.route | IN("NOSUCH", "INFO") | not))] |
+	# The server's own account, command by command, but for the word that is no command, which nobody
+	# names, and its INFO, which had not ended. It does not tell the kinds of DEBUG apart.
+	jq -c '[.series[] | select(.role == "server" and (.route | IN("?", "INFO") | not))] |
 		map(.route |= sub("^DEBUG .*"; "DEBUG")) | group_by(.route) |
 		map({(.[0].route): (map(.count) | add)}) | add' \
 		"$BATS_TEST_TMPDIR/t.final" >"$BATS_TEST_TMPDIR/ours"

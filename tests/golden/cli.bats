@@ -35,6 +35,16 @@ bats_require_minimum_version 1.5.0
 	done
 }
 
+@test "bench: what is for NATS only is no option of a gateway scenario" {
+	for option in --ab --ab-only --nats-url=nats://127.0.0.1:1 --nats-server=/bin/true; do
+		run --separate-stderr "$HOPSCOPE" bench \
+			"$BATS_TEST_DIRNAME/../../scenarios/gateway.yaml" "$option"
+		[ "$status" = 2 ]
+		[ -z "$output" ]
+		[[ $stderr == *"${option%%=*}"*'scenarios of NATS'* ]]
+	done
+}
+
 @test "no command: usage on stderr, exit code 2" {
 	run --separate-stderr "$HOPSCOPE"
 	[ "$status" = 2 ]

@@ -94,6 +94,8 @@ assert_printable() {
 	! section Load | grep -qE '^\| p(50|99)'
 	section 'Executive summary' | grep -q 'so many failed that latencies mean nothing'
 	! section 'What was found' | grep -q 'Under load'
+	section 'Critical path' | grep -q '^1,020 requests .*\*\*INVALID\*\*: more failed'
+	! section 'Critical path' | grep '^1,020 requests' | grep -q 'the largest part'
 }
 
 # The hand-made report called 97.96 % of a memory limit acceptable.
@@ -111,7 +113,30 @@ assert_printable() {
 		(.recovered = false | .from_fault_s = null | .downtime_s = null |
 		 .recovery_s = {"value": 36.2, "ci_low": 36.2, "ci_high": null, "n": 360})'
 	section 'Failure recovery' | grep -q '^| stop redis-cache .*to the end.*\*\*not in 36.2 s\*\*'
+	section 'Executive summary' | grep -q 'recovered from 3 of 4 faults; the longest of these took 109 ms'
+}
+
+@test "without a baseline nothing is said of what a fault did" {
+	variant '(.phases[] | select(.name == "pause nginx-claude-proxy").fault) |=
+		del(.affected, .failed, .first_failure_s, .last_failure_s, .downtime_s, .recovered, .recovery_s,
+		    .from_fault_s, .baseline, .resolution_s)'
+	section 'Failure recovery' | grep -q '^| pause nginx-claude-proxy | NO DATA | NO DATA | NO DATA |'
+	! section 'What was found' | grep -q 'No failure'
 	section 'Executive summary' | grep -q 'recovered from 3 of 4 faults'
+}
+
+@test "why a phase is not to be judged stands with its numbers" {
+	variant '(.phases[] | select(.kind == "load" or .kind == "response")).invalid = "it is broken"'
+	[ "$(section Load | grep -c '^\*\*INVALID\*\*: it is broken')" = 2 ]
+	section 'Response time' | grep -q '^\*\*INVALID\*\*: it is broken'
+	[ "$(section 'Executive summary' | grep -c 'INVALID: it is broken')" = 3 ]
+	! section 'Executive summary' | grep -q '^- .*p99'
+}
+
+@test "requests that were not alone are not one after the other" {
+	variant '(.configuration[] | select(.[0] == "response.concurrency"))[1] = "8"'
+	section 'Executive summary' | grep -q '300 requests, 8 at a time'
+	section 'Response time' | grep -q '300 requests, 8 at a time'
 }
 
 @test "a leak of the masking is told at once" {
@@ -124,6 +149,12 @@ assert_printable() {
 	variant '(.phases[].critical_paths // [] | .[]) |= (.unlinked = .linked)'
 	section 'Critical path' | grep -q '\*\*Incomplete\*\*'
 	! section 'Critical path' | grep -q 'the largest part'
+}
+
+@test "what else is in the parts of a path is told" {
+	variant '(.phases[].critical_paths // [] | .[]) |= (.shared = true | .failed = 5)'
+	section 'Critical path' | grep -q 'are also asked by others'
+	section 'Critical path' | grep -q '5 of 1,020 .* of them failed, and what they took'
 }
 
 @test "a partial run is marked at the top" {

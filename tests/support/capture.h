@@ -155,11 +155,11 @@ static inline void capture__read(struct capture *c, const char *name)
 	fclose(f);
 	free(line);
 	for (int dir = 0; dir < 2; dir++) {
-		const struct capture_unit *last = &c->unit[dir][c->n[dir] - 1];
+		const struct capture_unit *last = c->unit[dir] + c->n[dir];
 
 		if (!c->n_segs || (!c->n[dir] && !*c->opaque))
 			capture__fail(name, "nothing in it");
-		if (!*c->opaque && last->end && last->end != c->len[dir])
+		if (!*c->opaque && last[-1].end && last[-1].end != c->len[dir])
 			capture__fail(name, "the units are not the whole of it");
 	}
 }

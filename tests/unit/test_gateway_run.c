@@ -262,10 +262,120 @@ static void verdicts_on_a_load(void **state)
 	p.attempted = p.succeeded = 9000;
 	verdict_is(judge(GW_SUCCESS, TARGET_GE, 99, &p), VERDICT_INVALID,
 		   "1,200 of 10,200 requests were never sent");
+	verdict_is(judge(GW_AVAILABILITY, TARGET_GE, 99, &p), VERDICT_INVALID,
+		   "1,200 of 10,200 requests were never sent");
 	snprintf(p.invalid, sizeof(p.invalid), "broken");
 	verdict_is(judge(GW_LOAD_RATE, TARGET_GE, 1000, &p), VERDICT_INVALID, "broken");
 	p.ran = false;
 	verdict_is(judge(GW_LOAD_RATE, TARGET_GE, 1000, &p), VERDICT_NO_DATA, "");
+}
+
+/* A judged run with one container (redis-cache), or one fault, or both. */
+static struct target judge_run(struct gwrun *r, enum gw_metric metric, double limit)
+{
+	static const struct gw_fault fault = {.kind = FAULT_STOP, .name = "stop redis-cache"};
+	struct gw_scenario s = {.error_bound = 0.01};
+	struct gw_target t = {.metric = metric,
+			      .op = TARGET_LE,
+			      .limit = limit,
+			      .container = (char *)gateway__name(GATEWAY_REDIS)};
+	struct target result;
+
+	for (int i = 0; i < GATEWAY_COUNT; i++)
+		r->containers[i].id = (enum gateway_id)i;
+	s.targets = &t;
+	s.n_targets = 1;
+	s.faults.list = (struct gw_fault *)&fault;
+	s.faults.n_list = 1;
+	if (r->n_phases)
+		r->phases[0]->fault.fault = &s.faults.list[0];
+	r->scenario = &s;
+	r->ended_ns = 60 * S;
+	r->n_targets = 0;
+	gwrun__judge(r);
+	assert_int_equal(r->n_targets, 1);
+	result = r->targets[0];
+	r->scenario = NULL;
+	return result;
+}
+
+/* The load before the fault failed, so that nothing is known of the fault's effect. */
+static void no_recovery_without_a_baseline(void **state)
+{
+	struct gw_fault fault = {.kind = FAULT_STOP};
+	struct gw_bucket b[40];
+	struct gw_phase p = {.kind = GW_FAULT,
+			     .ran = true,
+			     .buckets = b,
+			     .n_buckets = 40,
+			     .bucket_s = 0.1,
+			     .start_ns = S};
+	struct gwrun *r = calloc(1, sizeof(*r));
+	json_t *answer = json_object();
+
+	(void)state;
+	assert_non_null(r);
+	for (int good = 0; good < 2; good++) {
+		for (uint64_t i = 0; i < 40; i++)
+			b[i] = (struct gw_bucket){.t_ns = S + i * S / 10,
+						  .due = 10,
+						  .succeeded = good ? 10 : 0,
+						  .failed = good ? 0 : 10,
+						  .p50_ns = good ? 20e6 : NAN};
+		p.fault.fault = &fault;
+		p.fault.done.begin_ns = 3 * S;
+		p.fault.undone.begin_ns = 3 * S + S / 2;
+		p.fault.judged = false;
+		gw_fault__take(&p, answer);
+		assert_int_equal(p.fault.judged, good);
+		r->phases[0] = &p;
+		r->n_phases = 1;
+		verdict_is(judge_run(r, GW_RECOVERY, 30e9), good ? VERDICT_PASS : VERDICT_NO_DATA,
+			   good ? "nothing to recover from" : "nothing to compare with");
+	}
+	json_decref(answer);
+	free(r);
+}
+
+static void memory_that_was_short(void **state)
+{
+	struct gw_reading reading = {.working_set = 90e6, .limit = 100e6};
+	struct gwrun *r = calloc(1, sizeof(*r));
+	struct gw_container *c = &r->containers[GATEWAY_REDIS];
+
+	(void)state;
+	*c = (struct gw_container){.id = GATEWAY_REDIS, .readings = &reading, .n = 1};
+	c->has_memory = true;
+	c->memory.events_oom_kill = 0;
+	verdict_is(judge_run(r, GW_MEMORY_SHARE, 95), VERDICT_PASS, "90 %");
+	c->memory.events_oom_kill = 2;
+	verdict_is(judge_run(r, GW_MEMORY_SHARE, 95), VERDICT_INVALID, "killed 2 of its processes");
+	c->memory.events_oom_kill = MEMORY_NOT_KNOWN;
+	verdict_is(judge_run(r, GW_MEMORY_SHARE, 95), VERDICT_PASS, "90 %");
+	free(r);
+}
+
+/* The longest stretch is judged, and what grew in another is not passed over for it. */
+static void growth_between_other_starts(void **state)
+{
+	struct gwrun *r = calloc(1, sizeof(*r));
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++)
+		r->growths[i] = (struct gw_growth){
+			.id = GATEWAY_REDIS,
+			.n = i ? 100 : 300,
+			.growth = {.verdict = GROWTH_STABLE,
+				   .ci_low = -10,
+				   .ci_high = 10,
+				   .n = 100,
+				   .reason = "settled; no growth over the last 53 s"}};
+	r->n_growths = 2;
+	verdict_is(judge_run(r, GW_GROWTH, 1e6), VERDICT_PASS,
+		   "; settled; no growth over the last 53 s");
+	r->growths[1].growth.verdict = GROWTH_GROWING;
+	verdict_is(judge_run(r, GW_GROWTH, 1e6), VERDICT_INCONCLUSIVE, "between two other starts");
+	free(r);
 }
 
 int main(void)
@@ -278,6 +388,9 @@ int main(void)
 		cmocka_unit_test(processor_and_memory),
 		cmocka_unit_test(availability_is_outside_faults),
 		cmocka_unit_test(verdicts_on_a_load),
+		cmocka_unit_test(no_recovery_without_a_baseline),
+		cmocka_unit_test(memory_that_was_short),
+		cmocka_unit_test(growth_between_other_starts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

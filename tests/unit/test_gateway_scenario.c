@@ -187,6 +187,8 @@ static void impossible_values(void **state)
 	refuses("kind: gateway\nload:\n  rates: [nan]\n", 3, "out of range");
 	refuses("kind: gateway\nload:\n  seconds: 3600\n  rates: [1000]\n", 4,
 		"makes 3672000 requests in a row");
+	refuses("kind: gateway\nresponse:\n  concurrency: 20\nclient:\n  connections: 10\n", 3,
+		"20 at a time is more than the 10 connections");
 	refuses("kind: gateway\nresponse:\n  calls: 10\n  concurrency: 20\n", 4,
 		"more than the 10 calls");
 	refuses("kind: gateway\nerror_bound: 1\n", 2, "a share is wanted");

@@ -277,7 +277,8 @@ static int check_loaded(struct dl_phdr_info *info, size_t size, void *ctx)
 	print_message("%s: %zu found, %zu outermost, %zu not said, %zu without a rule\n", path,
 		      n.found, n.outermost, n.not_said, n.no_rule);
 	/* What rows cannot say is rare; in libcrypto most so: assembly with the CFA in rax. */
-	assert_true(n.found > 100 && n.not_said * 10 < n.found);
+	/* libbrotlicommon has 34 places to look at in all. */
+	assert_true(n.found > 20 && n.not_said * 10 < n.found);
 	if (strstr(path, "/libc.so"))
 		assert_true(n.outermost > 0 && n.found > 20000);
 	(*files)++;
