@@ -93,7 +93,7 @@ posts() {
 @test "gateway: options of the other kind of scenario, templates that are not there" {
 	run --separate-stderr "$HOPSCOPE" bench "$scenario" --nats-url 127.0.0.1
 	[ "$status" = 2 ]
-	[[ $stderr == *"--nats-url, --ab and --ab-only are for scenarios of NATS"* ]]
+	[[ $stderr == *"--nats-url, --nats-server, --ab and --ab-only are for scenarios of NATS"* ]]
 	need_gateway
 	rm -r "$BATS_TEST_TMPDIR/gateway"
 	run --separate-stderr "$HOPSCOPE" bench "$scenario" --out "$out"
