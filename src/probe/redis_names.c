@@ -12,8 +12,8 @@
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 /*
- * `COMMAND LIST` of Redis 7.0, what Redis 7.2 to 8.4 and Valkey 8 added, and the usual modules.
- * DEBUG does not list its own.
+ * `COMMAND LIST` of Redis 7.0; of later ones, of Valkey and of modules what is known to us: a
+ * command that is missing here is told as "?". DEBUG does not list its own.
  */
 static const char *const names[] = {"ACL",
 				    "ACL CAT",

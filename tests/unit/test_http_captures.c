@@ -9,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include "../support/capture.h"
 #include "../support/http_host.h"
 
 static const char *const names[] = {
@@ -19,9 +18,9 @@ static const char *const names[] = {
 
 #define N_NAMES (sizeof(names) / sizeof(names[0]))
 
-static struct capture c;
+#include "../support/capture_replays.h"
+
 static struct http_host h;
-static const char *name;
 
 static void feed(int dir, uint64_t at, uint32_t len)
 {
@@ -122,63 +121,6 @@ static void end(const char *how, size_t where)
 {
 	check(how, where);
 	http_host__close(&h);
-}
-
-static void test_as_recorded(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < N_NAMES; i++) {
-		capture__read(&c, name = names[i]);
-		begin();
-		capture__replay(&c, 0, SIZE_MAX, feed);
-		end("as recorded", 0);
-		begin();
-		capture__replay_coalesced(&c, feed);
-		end("coalesced", 0);
-		capture__free(&c);
-	}
-}
-
-static void test_in_pieces(void **state)
-{
-	static const size_t pieces[] = {1, 2, 3, 7, 64, 512, 1448};
-
-	(void)state;
-	for (size_t i = 0; i < N_NAMES; i++) {
-		capture__read(&c, name = names[i]);
-		for (size_t k = 0; k < sizeof(pieces) / sizeof(pieces[0]); k++) {
-			begin();
-			capture__replay(&c, 0, pieces[k], feed);
-			end("pieces of", pieces[k]);
-		}
-		capture__free(&c);
-	}
-}
-
-static void test_cut_everywhere(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < N_NAMES; i++) {
-		capture__read(&c, name = names[i]);
-		for (int dir = 0; dir < 2; dir++) {
-			for (size_t cut = 1; cut < c.len[dir]; cut++) {
-				begin();
-				capture__replay_cut(&c, dir, cut, feed);
-				end(dir ? "answers cut at" : "requests cut at", cut);
-			}
-		}
-		capture__free(&c);
-	}
-}
-
-/* The unit that begins there; SIZE_MAX: none does. */
-static size_t unit_at(int dir, uint64_t pos)
-{
-	for (size_t i = 0; i < c.n[dir]; i++) {
-		if (c.unit[dir][i].pos == pos)
-			return i;
-	}
-	return SIZE_MAX;
 }
 
 /* Which request a paired answer was given to: its number in the whole connection. */
