@@ -159,9 +159,14 @@ static struct bpf_link *attach_iterator(struct bpf_object *obj, struct bpf_progr
 {
 	union bpf_iter_link_info info = {};
 	LIBBPF_OPTS(bpf_iter_attach_opts, opts);
+	const struct bpf_map *map = NULL;
 
-	if (strstr(bpf_program__section_name(prog), "sk_storage_map") && storage_map(obj)) {
-		info.map.map_fd = (uint32_t)bpf_map__fd(storage_map(obj));
+	if (strstr(bpf_program__section_name(prog), "sk_storage_map"))
+		map = storage_map(obj);
+	else if (strstr(bpf_program__section_name(prog), "bpf_map_elem"))
+		map = bpf_object__find_map_by_name(obj, "tls_conns"); /* the only one there is */
+	if (map) {
+		info.map.map_fd = (uint32_t)bpf_map__fd(map);
 		opts.link_info = &info;
 		opts.link_info_len = sizeof(info);
 	}
