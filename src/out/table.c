@@ -249,7 +249,7 @@ static void add_gauge(struct text *out, const char *sep, const char *name, int64
 	add_term(out, v < 0 ? " - " : sep, name, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
 }
 
-static void add_accounting(struct text *out, const struct snapshot *s)
+static void add_identities(struct text *out, const struct snapshot *s)
 {
 	const struct wire_acct *a = &s->acct;
 
@@ -271,6 +271,17 @@ static void add_accounting(struct text *out, const struct snapshot *s)
 	text__add(out, "\n");
 }
 
+static bool is_anything_missing(const struct wire_acct *a)
+{
+	if (a->unanswered || a->dropped || a->orphans || a->bytes_unparsed || a->exemplars_lost ||
+	    a->reason[REASON_SERIES_FULL] || a->reason[REASON_ROUTE_FULL])
+		return true;
+	for (unsigned int r = 1; r < REASON_MAX; r++)
+		if (a->reason[r] && !strcmp(wire_reason__term(r), "segments_passed_over"))
+			return true;
+	return false;
+}
+
 /* What was not measured and why: "unanswered: timeout 2; bytes unparsed: resync 512". */
 static void add_reasons(struct text *out, const struct snapshot *s)
 {
@@ -289,8 +300,7 @@ static void add_reasons(struct text *out, const struct snapshot *s)
 	const struct wire_acct *a = &s->acct;
 	bool any = false;
 
-	if (!(a->unanswered || a->dropped || a->orphans || a->bytes_unparsed || a->exemplars_lost ||
-	      a->reason[REASON_SERIES_FULL] || a->reason[REASON_ROUTE_FULL]))
+	if (!is_anything_missing(a))
 		return;
 	for (size_t i = 0; i < sizeof(terms) / sizeof(terms[0]); i++) {
 		const char *sep = any ? "; " : "", *title = terms[i].title;
@@ -397,6 +407,17 @@ static void add_not_read(struct text *out, const struct snapshot *s)
 	text__addf(out, " %s bytes\n", units__count(b, sizeof(b), s->acct.bytes_opaque));
 }
 
+void table__add_accounting(struct text *out, const struct snapshot *s)
+{
+	add_identities(out, s);
+	add_reasons(out, s);
+	add_tls(out, s);
+	if (s->n_opaque)
+		add_opaque(out, s);
+	else
+		add_not_read(out, s);
+}
+
 int table__print(FILE *out, const struct snapshot *s, const struct table_opts *opts)
 {
 	struct text text = {0};
@@ -408,13 +429,7 @@ int table__print(FILE *out, const struct snapshot *s, const struct table_opts *o
 	if (opts->width)
 		table__fit(&t, opts->width);
 	add_rows(&text, &t, opts->color);
-	add_accounting(&text, s);
-	add_reasons(&text, s);
-	add_tls(&text, s);
-	if (s->n_opaque)
-		add_opaque(&text, s);
-	else
-		add_not_read(&text, s);
+	table__add_accounting(&text, s);
 	if (text.failed)
 		err = -ENOMEM;
 	else if (fwrite(text.data, 1, text.len, out) != text.len || fflush(out))

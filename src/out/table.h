@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "model/snapshot.h"
+#include "out/text.h"
 
 struct table_opts {
 	unsigned int width; /* columns to fit into; 0: names are never shortened */
@@ -19,9 +20,12 @@ struct table_opts {
 void table_opts__detect(struct table_opts *opts, FILE *out);
 
 /*
- * Header, a row a series, the two accounting identities, and a line of reasons where anything was
- * lost or not parsed. Flushes. 0, -ENOMEM or -EIO.
+ * The two accounting identities, a line of reasons where anything was lost, not parsed or passed
+ * over, and what is known of connections that were encrypted or not read.
  */
+void table__add_accounting(struct text *out, const struct snapshot *s);
+
+/* Header, a row a series, and the accounting. Flushes. 0, -ENOMEM or -EIO. */
 int table__print(FILE *out, const struct snapshot *s, const struct table_opts *opts);
 
 #endif

@@ -174,6 +174,7 @@ int tree__print(FILE *out, const struct critical_paths *paths, const struct snap
 		text__add(&t, "\nMeans add up to the whole. p50 and p99 are each part's own and do "
 			      "not add up.\n");
 	add_reasons(&t, s);
+	table__add_accounting(&t, s);
 	if (t.failed)
 		err = -ENOMEM;
 	else if (fwrite(t.data, 1, t.len, out) != t.len || fflush(out))

@@ -12,7 +12,8 @@
 #include "model/snapshot.h"
 #include "out/table.h"
 
-/* A tree a route, and what could not be linked and why. Flushes. 0, -ENOMEM or -EIO. */
+/* A tree a route, what could not be linked and why, and the accounting. Flushes. 0, -ENOMEM or
+ * -EIO. */
 int tree__print(FILE *out, const struct critical_paths *paths, const struct snapshot *s,
 		const struct table_opts *opts);
 

@@ -78,6 +78,27 @@ static void the_table(void **state)
 	free(text);
 }
 
+/* What was passed over needs nothing else that is missing to be told. */
+static void segments_passed_over(void **state)
+{
+	struct snapshot s = base();
+	struct table_opts opts = {0};
+	char *text;
+
+	(void)state;
+	s.acct.seen = 1000;
+	s.acct.unanswered = 0;
+	s.acct.reason[REASON_TIMEOUT] = 0;
+	text = printed(&s, &opts);
+	assert_null(strstr(text, "passed over"));
+	free(text);
+	s.acct.reason[REASON_BUSY] = 3;
+	s.acct.reason[REASON_OWNER] = 2;
+	text = printed(&s, &opts);
+	assert_non_null(strstr(text, "segments passed over: owner 2, busy 3\n"));
+	free(text);
+}
+
 static void bold_header_only_where_asked(void **state)
 {
 	struct snapshot s = base();
@@ -315,6 +336,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_table),
+		cmocka_unit_test(segments_passed_over),
 		cmocka_unit_test(bold_header_only_where_asked),
 		cmocka_unit_test(fits_into_100_columns),
 		cmocka_unit_test(a_file_gets_names_whole),
