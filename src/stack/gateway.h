@@ -206,7 +206,7 @@ int gateway__health(const struct gateway *g, enum gateway_id id, unsigned int ti
 		    struct gateway_health *h);
 int gateway__counters(const struct gateway *g, struct gateway_counters *c);
 int gateway__status(const struct gateway *g, struct gateway_status *s);
-/* The last lines of what it said (errors). Returns buf. */
+/* The last lines of what it said (errors), for a test to show. Returns buf. */
 const char *gateway__tail(const struct gateway *g, enum gateway_id id, int lines, char *buf,
 			  size_t size);
 
