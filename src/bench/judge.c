@@ -143,40 +143,14 @@ static void judge_memory(struct bench *b, const struct scenario_target *t)
 					   b->members[i].name);
 }
 
-static struct estimate growth_per_hour(const struct growth *g)
-{
-	struct estimate e = {.value = g->slope, .lo = g->ci_low, .hi = g->ci_high, .n = g->n};
-
-	return estimate__scale(e, 3600);
-}
-
-/*
- * The interval decides, but for what the slope of a straight line cannot tell: a warm-up that
- * flattens is above any limit at first; what began to grow in the middle is below it on the whole.
- */
-static bool is_undecided(const struct scenario_target *t, const struct target *target,
-			 const struct growth *g)
-{
-	if (isnan(g->slope))
-		return g->n > 0; /* read, but too little */
-	return t->op == TARGET_LE &&
-	       ((target->verdict == VERDICT_FAIL && g->verdict != GROWTH_GROWING) ||
-		(target->verdict == VERDICT_PASS && g->verdict == GROWTH_INCONCLUSIVE));
-}
-
 static void judge_growth_of(struct bench *b, const struct scenario_target *t,
 			    const struct member *m)
 {
 	struct target *target = add_target(b, t, m->name);
-	struct estimate e = growth_per_hour(&m->growth);
 
 	if (!target)
 		return;
-	target__judge(target, &e);
-	if (is_undecided(t, target, &m->growth)) {
-		target->verdict = VERDICT_INCONCLUSIVE;
-		snprintf(target->reason, sizeof(target->reason), "%s", m->growth.reason);
-	}
+	target__judge_growth(target, &m->growth);
 	if (b->scenario->memory.rate > 0)
 		target__check_errors(target, b->memory_watch.attempted, b->memory_watch.failed,
 				     b->scenario->error_bound);

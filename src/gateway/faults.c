@@ -143,7 +143,7 @@ static double since(const struct gw_phase *p, uint64_t t_ns)
 	return t_ns ? ((double)t_ns - (double)p->start_ns) / 1e9 : NAN;
 }
 
-void gw_fault__take(struct gw_phase *p, const json_t *answer)
+void gw_fault__take(struct gw_phase *p, const json_t *answer, double error_bound)
 {
 	struct gw_fault_result *f = &p->fault;
 	struct recovery_bucket *b = calloc(p->n_buckets ? p->n_buckets : 1, sizeof(*b));
@@ -161,7 +161,8 @@ void gw_fault__take(struct gw_phase *p, const json_t *answer)
 	/* An undo that did not come is none, but no sign that the fault ended by itself. */
 	if (f->fault->kind == FAULT_RESET || f->undone.begin_ns) {
 		recovery__judge(&f->recovery, b, p->n_buckets, p->bucket_s,
-				since(p, f->done.begin_ns), since(p, f->undone.begin_ns));
+				since(p, f->done.begin_ns), since(p, f->undone.begin_ns),
+				error_bound);
 		/* Without a baseline its zeros are no counts: nothing was compared with anything.
 		 */
 		f->judged = !isnan(f->recovery.baseline_p50_ns);

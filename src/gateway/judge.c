@@ -177,6 +177,20 @@ static void judge_load(struct gwrun *r, const struct gw_target *t)
 			judge_load_at(r, t, s->load.rates[i]);
 }
 
+static void say_no_baseline(struct target *target, const struct recovery *v)
+{
+	char failed[UNITS_LEN], due[UNITS_LEN];
+
+	if (v->baseline < RECOVERY_MIN_BASELINE)
+		snprintf(target->reason, sizeof(target->reason),
+			 "nothing to compare with: too few requests were due before the fault");
+	else
+		snprintf(target->reason, sizeof(target->reason),
+			 "nothing to compare with: %s of %s requests failed before the fault",
+			 units__count(failed, sizeof(failed), v->baseline_failed),
+			 units__count(due, sizeof(due), v->baseline_due));
+}
+
 static void judge_recovery(struct gwrun *r, const struct gw_target *t, const struct gw_fault *f)
 {
 	const struct gw_phase *p = find_phase(r, GW_FAULT, 0, f);
@@ -192,8 +206,7 @@ static void judge_recovery(struct gwrun *r, const struct gw_target *t, const str
 	target__judge(target, &e);
 	/* NaN after a comparison without a baseline; 0 where it did not come to one. */
 	if (!p->fault.judged && isnan(v->baseline_p50_ns))
-		snprintf(target->reason, sizeof(target->reason),
-			 "nothing to compare with: too few requests succeeded before the fault");
+		say_no_baseline(target, v);
 	if (p->fault.judged && !v->recovered && target->verdict == VERDICT_INCONCLUSIVE)
 		snprintf(target->reason, sizeof(target->reason),
 			 "not recovered in the %s that were watched",
@@ -201,9 +214,6 @@ static void judge_recovery(struct gwrun *r, const struct gw_target *t, const str
 	if (p->fault.judged && v->recovered && !v->affected)
 		snprintf(target->reason, sizeof(target->reason),
 			 "no request was slower or failed: there was nothing to recover from");
-	if (p->fault.judged && v->baseline_due)
-		target__check_errors(target, v->baseline_due, v->baseline_failed,
-				     r->scenario->error_bound);
 	if (p->invalid[0])
 		target__invalidate(target, "%s", p->invalid);
 	check_clock(r, target);
@@ -323,19 +333,6 @@ static void judge_share(struct gwrun *r, const struct gw_target *t, const struct
 	check_kills(target, c);
 }
 
-/*
- * The interval decides, but for what the slope of a straight line cannot tell: a warm-up that
- * flattens is above any limit at first; what began to grow in the middle is below it on the whole.
- */
-static bool is_undecided(const struct target *target, const struct growth *g)
-{
-	if (isnan(g->slope))
-		return g->n > 0; /* read, but too little */
-	return target->op == TARGET_LE &&
-	       ((target->verdict == VERDICT_FAIL && g->verdict != GROWTH_GROWING) ||
-		(target->verdict == VERDICT_PASS && g->verdict == GROWTH_INCONCLUSIVE));
-}
-
 /* The longest stretch between two starts: the one that can tell most. */
 static const struct gw_growth *longest(const struct gwrun *r, enum gateway_id id)
 {
@@ -363,21 +360,11 @@ static void judge_growth(struct gwrun *r, const struct gw_target *t, const struc
 {
 	const struct gw_growth *g = longest(r, c->id);
 	struct target *target = add_target(r, t, gateway__name(c->id));
-	struct estimate e;
 	size_t len;
 
 	if (!target || !g)
 		return;
-	e = (struct estimate){.value = g->growth.slope,
-			      .lo = g->growth.ci_low,
-			      .hi = g->growth.ci_high,
-			      .n = g->growth.n};
-	e = estimate__scale(e, 3600);
-	target__judge(target, &e);
-	if (is_undecided(target, &g->growth)) {
-		target->verdict = VERDICT_INCONCLUSIVE;
-		snprintf(target->reason, sizeof(target->reason), "%s", g->growth.reason);
-	}
+	target__judge_growth(target, &g->growth);
 	if (target->verdict == VERDICT_PASS && grew_in_another(r, g)) {
 		target->verdict = VERDICT_INCONCLUSIVE;
 		snprintf(target->reason, sizeof(target->reason),

@@ -21,7 +21,9 @@
 #define SLOWEST_CALLS_S 5 /* pace of a closed loop that is waited for */
 #define CLOSED_LIMIT_S	20
 #define COST_CALLS	300
-#define LOAD_BUCKET_MS	100
+/* Seeds of what is sent: 0 is the warm-up's, a phase has its place in the run, from 1. */
+#define COST_SEED      (GW_MAX_PHASES + 1)
+#define LOAD_BUCKET_MS 100
 
 struct gw_phase *gw_phase__add(struct gwrun *r, enum gw_phase_kind kind, const char *name,
 			       double rate, double offered)
@@ -74,15 +76,25 @@ void gw_phase__invalidate(struct gw_phase *p, const char *fmt, ...)
 	log_warn("%s: %s", p->name, p->invalid);
 }
 
+static uint64_t seed_of(const struct gwrun *r, const struct gw_phase *p)
+{
+	uint64_t i = 0;
+
+	while (i < r->n_phases && r->phases[i] != p)
+		i++;
+	return i + 1;
+}
+
 static json_t *command(const struct gwrun *r, const struct gw_phase *p, uint64_t calls,
 		       unsigned int bucket_ms, double limit_s)
 {
 	const struct gw_scenario *s = r->scenario;
-	json_t *c = json_pack(
-		"{s:s,s:I,s:I,s:f,s:s,s:s,s:I,s:b,s:i}", "cmd", "run", "calls", (json_int_t)calls,
-		"timeout_ms", (json_int_t)s->client.timeout_ms, "limit_s", limit_s, "method",
-		"POST", "content", "masker", "payload", (json_int_t)s->client.payload, "record",
-		p->kind == GW_RESPONSE || p->kind == GW_LOAD, "bucket_ms", (int)bucket_ms);
+	json_t *c = json_pack("{s:s,s:I,s:I,s:f,s:s,s:s,s:I,s:b,s:i,s:I}", "cmd", "run", "calls",
+			      (json_int_t)calls, "timeout_ms", (json_int_t)s->client.timeout_ms,
+			      "limit_s", limit_s, "method", "POST", "content", "masker", "payload",
+			      (json_int_t)s->client.payload, "record",
+			      p->kind == GW_RESPONSE || p->kind == GW_LOAD, "bucket_ms",
+			      (int)bucket_ms, "seed", (json_int_t)seed_of(r, p));
 
 	if (p->offered > 0) {
 		session__put(&c, "mode", json_string("open"));
@@ -264,7 +276,7 @@ int gw_phase__drive(struct gwrun *r, struct gw_phase *p, uint64_t calls, unsigne
 		if (!err && counted)
 			take_upstream(r, p, &api);
 		if (!err && p->kind == GW_FAULT)
-			gw_fault__take(p, answer);
+			gw_fault__take(p, answer, r->scenario->error_bound);
 		/* What could not be sent in good time is a result, and no reason to end here. */
 		if (!err && json_is_true(json_object_get(answer, "aborted")))
 			log_warn("%s: ended after %.0f s with %" PRIu64 " of %" PRIu64
@@ -299,12 +311,13 @@ static int measure_cost(struct gwrun *r)
 	err = wire__read(r->wire, &before);
 	if (!err)
 		err = remote__call(&r->client,
-				   json_pack("{s:s,s:s,s:i,s:f,s:I,s:f,s:s,s:s,s:I}", "cmd", "run",
-					     "mode", "open", "calls", COST_CALLS, "rate", 200.0,
-					     "timeout_ms",
+				   json_pack("{s:s,s:s,s:i,s:f,s:I,s:f,s:s,s:s,s:I,s:I}", "cmd",
+					     "run", "mode", "open", "calls", COST_CALLS, "rate",
+					     200.0, "timeout_ms",
 					     (json_int_t)r->scenario->client.timeout_ms, "limit_s",
 					     10.0, "method", "POST", "content", "masker", "payload",
-					     (json_int_t)r->scenario->client.payload),
+					     (json_int_t)r->scenario->client.payload, "seed",
+					     (json_int_t)COST_SEED),
 				   30000, &answer);
 	if (!err && !wire__read(r->wire, &now))
 		r->has_cost = !snapshot__delta(&r->cost, &now, &before);

@@ -218,7 +218,7 @@ void gwrun__judge_growth(struct gwrun *r);
 uint64_t gwrun__do_faults(struct gwrun *r);
 int gwrun__run_faults(struct gwrun *r);
 /* What the load worker's answer says about the fault of a phase. */
-void gw_fault__take(struct gw_phase *p, const json_t *answer);
+void gw_fault__take(struct gw_phase *p, const json_t *answer, double error_bound);
 
 void gwrun__judge(struct gwrun *r);
 /* Successes among the requests that were due while no fault was at work. */

@@ -47,6 +47,14 @@ static void take_baseline(struct recovery *r, const struct recovery_bucket *b, s
 	r->normal_p50_ns = fmax(r->normal_p50_ns, RECOVERY_SLACK * r->baseline_p50_ns);
 }
 
+/* What failed by itself before the fault is nothing that a recovery could come back to. */
+static bool is_baseline(const struct recovery *r, double error_bound)
+{
+	return r->baseline >= RECOVERY_MIN_BASELINE && !isnan(r->baseline_p50_ns) &&
+	       r->baseline_share > 0 &&
+	       (double)r->baseline_failed <= error_bound * (double)r->baseline_due;
+}
+
 static bool succeeds(const struct recovery *r, const struct recovery_bucket *b)
 {
 	return b->due && share(b) >= r->baseline_share;
@@ -120,7 +128,7 @@ static void take_recovery(struct recovery *r, const struct recovery_bucket *b, s
 }
 
 void recovery__judge(struct recovery *r, const struct recovery_bucket *b, size_t n, double width_s,
-		     double fault_s, double undo_s)
+		     double fault_s, double undo_s, double error_bound)
 {
 	size_t before;
 
@@ -136,7 +144,7 @@ void recovery__judge(struct recovery *r, const struct recovery_bucket *b, size_t
 	}
 	before = bucket_at(r, b, n, fault_s);
 	take_baseline(r, b, before);
-	if (r->baseline < RECOVERY_MIN_BASELINE || isnan(r->baseline_p50_ns)) {
+	if (!is_baseline(r, error_bound)) {
 		r->baseline_share = r->baseline_p50_ns = r->normal_p50_ns = NAN;
 		return;
 	}

@@ -8,7 +8,9 @@
  *	------+--------------X===========U-------------+---------------- time
  *	                     fault       undo          recovered
  *
- * The baseline is every whole bucket before the fault. A bucket is normal when its share of
+ * The baseline is every whole bucket before the fault. It is none when it is short of
+ * RECOVERY_MIN_BASELINE buckets, when more of it failed than the error bound, or when all of a
+ * bucket did: any success would be normal then. A bucket is normal when its share of
  * successes is not below the lowest of the baseline's buckets, and its median latency neither above
  * the highest of theirs nor, where those are close together, above RECOVERY_SLACK times their
  * median: the noise of a machine drifts over minutes, and a baseline takes seconds. The load has
@@ -62,10 +64,11 @@ struct recovery {
 	double from_fault_s; /* the same from the fault on; NaN: not recovered */
 };
 
-/* Buckets of width_s rise in time, gaps are allowed; `undo_s` NaN: the fault ends by itself, at
- * once. Pure; allocates nothing.
+/*
+ * Buckets of width_s rise in time, gaps are allowed; `undo_s` NaN: the fault ends by itself, at
+ * once; error_bound: a ratio, 0.01 is 1 %. Pure; allocates nothing.
  */
 void recovery__judge(struct recovery *r, const struct recovery_bucket *b, size_t n, double width_s,
-		     double fault_s, double undo_s);
+		     double fault_s, double undo_s, double error_bound);
 
 #endif

@@ -181,6 +181,38 @@ void target__invalidate(struct target *t, const char *fmt, ...)
 	va_end(args);
 }
 
+#define HOUR_S 3600
+
+static bool growth_is_undecided(const struct target *t, const struct growth *g)
+{
+	if (isnan(g->slope))
+		return g->n > 0; /* read, but too little */
+	return t->op == TARGET_LE &&
+	       ((t->verdict == VERDICT_FAIL && g->verdict != GROWTH_GROWING) ||
+		(t->verdict == VERDICT_PASS && g->verdict == GROWTH_INCONCLUSIVE));
+}
+
+void target__judge_growth(struct target *t, const struct growth *g)
+{
+	struct estimate e = {.value = g->slope, .lo = g->ci_low, .hi = g->ci_high, .n = g->n};
+	char least[UNITS_LEN], limit[UNITS_LEN];
+
+	e = estimate__scale(e, HOUR_S);
+	target__judge(t, &e);
+	if (growth_is_undecided(t, g)) {
+		t->verdict = VERDICT_INCONCLUSIVE;
+		snprintf(t->reason, sizeof(t->reason), "%s", g->reason);
+	} else if (t->op == TARGET_LE && t->verdict == VERDICT_PASS &&
+		   !(g->min_detectable * HOUR_S <= t->limit)) {
+		t->verdict = VERDICT_INCONCLUSIVE;
+		snprintf(t->reason, sizeof(t->reason),
+			 "too short a watch: it would have shown no growth below %s, and the "
+			 "target is %s",
+			 units__format(least, sizeof(least), g->min_detectable * HOUR_S, t->unit),
+			 units__format(limit, sizeof(limit), t->limit, t->unit));
+	}
+}
+
 void target__check_errors(struct target *t, uint64_t attempted, uint64_t failed, double bound)
 {
 	double rate = attempted ? (double)failed / (double)attempted : 0;

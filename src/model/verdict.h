@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "model/estimate.h"
+#include "model/growth.h"
 #include "model/hist.h"
 #include "model/snapshot.h"
 
@@ -64,6 +65,14 @@ void target__judge(struct target *t, const struct estimate *e);
 
 /* The same for quantile q of h (ns), with a reason that names the samples missing. */
 void target__judge_quantile(struct target *t, const struct hist *h, double q);
+
+/*
+ * The slope of memory, against a limit in bytes an hour. The interval decides, but for what the
+ * slope of a straight line cannot tell, which is INCONCLUSIVE: a warm-up that flattens is above any
+ * limit at first; what began to grow in the middle is below it on the whole; and a watch that would
+ * have shown nothing below the limit shows no growth below it, either.
+ */
+void target__judge_growth(struct target *t, const struct growth *g);
 
 /* INVALID when failed / attempted > bound (a ratio: 0.01 is 1 %), or nothing was attempted. */
 void target__check_errors(struct target *t, uint64_t attempted, uint64_t failed, double bound);

@@ -14,6 +14,7 @@
 #define N     120
 #define WIDTH 0.1
 #define MS    1e6
+#define BOUND 0.01
 
 static struct recovery_bucket line[N];
 static struct recovery r;
@@ -54,7 +55,7 @@ static void nothing_happens(void **state)
 {
 	(void)state;
 	steady();
-	recovery__judge(&r, line, N, WIDTH, 4, 7);
+	recovery__judge(&r, line, N, WIDTH, 4, 7, BOUND);
 	assert_int_equal(r.baseline, 40);
 	assert_int_equal(r.baseline_due, 400);
 	near(r.baseline_share, 1);
@@ -76,7 +77,7 @@ static void an_outage(void **state)
 	(void)state;
 	steady();
 	lose(40, 75, 10);
-	recovery__judge(&r, line, N, WIDTH, 4, 7);
+	recovery__judge(&r, line, N, WIDTH, 4, 7, BOUND);
 	assert_int_equal(r.baseline, 40);
 	assert_int_equal(r.failed, 350);
 	assert_true(r.affected);
@@ -97,7 +98,7 @@ static void latency_comes_back_later(void **state)
 	steady();
 	lose(42, 70, 10);
 	slow(70, 90, 80);
-	recovery__judge(&r, line, N, WIDTH, 4, 7);
+	recovery__judge(&r, line, N, WIDTH, 4, 7, BOUND);
 	near(r.first_failure_s, 0.2);
 	near(r.last_failure_s, 3.0);
 	near(r.downtime_s, 2.8);
@@ -112,7 +113,7 @@ static void only_latency(void **state)
 	steady();
 	for (int i = 40; i < 70; i++)
 		line[i].p50_ns = (70 - i) * 100 * MS;
-	recovery__judge(&r, line, N, WIDTH, 4, 7);
+	recovery__judge(&r, line, N, WIDTH, 4, 7, BOUND);
 	assert_int_equal(r.failed, 0);
 	assert_true(r.affected);
 	assert_true(r.recovered);
@@ -127,13 +128,13 @@ static void a_gap_is_no_recovery(void **state)
 	steady();
 	lose(40, 70, 10);
 	lose(74, 80, 10);
-	recovery__judge(&r, line, N, WIDTH, 4, 7);
+	recovery__judge(&r, line, N, WIDTH, 4, 7, BOUND);
 	near(r.time_s.value, 1.0);
 	near(r.downtime_s, 4.0);
 	steady();
 	lose(40, 70, 10);
 	lose(75, 80, 10);
-	recovery__judge(&r, line, N, WIDTH, 4, 7);
+	recovery__judge(&r, line, N, WIDTH, 4, 7, BOUND);
 	near(r.time_s.value, 0);
 	near(r.downtime_s, 3.0);
 	near(r.last_failure_s, 4.0);
@@ -144,7 +145,7 @@ static void it_never_comes_back(void **state)
 	(void)state;
 	steady();
 	lose(40, N, 3);
-	recovery__judge(&r, line, N, WIDTH, 4, 7);
+	recovery__judge(&r, line, N, WIDTH, 4, 7, BOUND);
 	assert_false(r.recovered);
 	near(r.time_s.value, 5);
 	near(r.time_s.lo, 5);
@@ -154,7 +155,7 @@ static void it_never_comes_back(void **state)
 	/* the last four buckets are not enough to say so, either */
 	steady();
 	lose(40, N - 4, 10);
-	recovery__judge(&r, line, N, WIDTH, 4, 7);
+	recovery__judge(&r, line, N, WIDTH, 4, 7, BOUND);
 	assert_false(r.recovered);
 }
 
@@ -164,7 +165,7 @@ static void without_an_undo(void **state)
 	(void)state;
 	steady();
 	lose(40, 41, 4);
-	recovery__judge(&r, line, N, WIDTH, 4.03, NAN);
+	recovery__judge(&r, line, N, WIDTH, 4.03, NAN, BOUND);
 	assert_true(r.affected);
 	assert_int_equal(r.failed, 4);
 	near(r.first_failure_s, 0);
@@ -185,7 +186,7 @@ static void the_baseline_s_own_spread(void **state)
 	lose(40, 50, 10);
 	lose(60, 61, 2);
 	slow(61, 62, 35);
-	recovery__judge(&r, line, N, WIDTH, 4, 5);
+	recovery__judge(&r, line, N, WIDTH, 4, 5, BOUND);
 	near(r.baseline_share, 0.8);
 	near(r.normal_p50_ns, 35 * MS);
 	assert_int_equal(r.baseline_failed, 2);
@@ -198,29 +199,55 @@ static void too_little_to_say(void **state)
 {
 	(void)state;
 	steady();
-	recovery__judge(&r, line, N, WIDTH, 0.9, 2);
+	recovery__judge(&r, line, N, WIDTH, 0.9, 2, BOUND);
 	assert_true(isnan(r.time_s.value) && isnan(r.baseline_share));
-	recovery__judge(&r, line, N, WIDTH, 4, 99);
+	recovery__judge(&r, line, N, WIDTH, 4, 99, BOUND);
 	assert_true(isnan(r.time_s.value));
-	recovery__judge(&r, line, 0, WIDTH, 4, 7);
+	recovery__judge(&r, line, 0, WIDTH, 4, 7, BOUND);
 	assert_true(isnan(r.time_s.value));
-	recovery__judge(&r, line, 1, WIDTH, 4, 7);
+	recovery__judge(&r, line, 1, WIDTH, 4, 7, BOUND);
 	assert_true(isnan(r.time_s.value));
-	recovery__judge(&r, line, N, NAN, 4, 7);
+	recovery__judge(&r, line, N, NAN, 4, 7, BOUND);
 	assert_true(isnan(r.time_s.value));
-	recovery__judge(&r, line, N, WIDTH, NAN, NAN);
+	recovery__judge(&r, line, N, WIDTH, NAN, NAN, BOUND);
 	assert_true(isnan(r.time_s.value));
 	/* a baseline in which nothing ever succeeded */
 	lose(0, N, 10);
-	recovery__judge(&r, line, N, WIDTH, 4, 7);
+	recovery__judge(&r, line, N, WIDTH, 4, 7, BOUND);
 	assert_true(isnan(r.time_s.value));
 	/* buckets in which nothing was due are neither good nor bad */
 	steady();
 	for (int i = 0; i < N; i++)
 		line[i].due = i % 2 ? 10 : 0;
-	recovery__judge(&r, line, N, WIDTH, 4, 7);
+	recovery__judge(&r, line, N, WIDTH, 4, 7, BOUND);
 	assert_int_equal(r.baseline, 20);
 	assert_false(r.affected);
+}
+
+/* What failed before the fault is no normal state to come back to. */
+static void a_baseline_that_failed(void **state)
+{
+	(void)state;
+	/* 4 of 400 are within the bound, 5 are not */
+	steady();
+	lose(10, 11, 4);
+	lose(40, N, 4);
+	recovery__judge(&r, line, N, WIDTH, 4, 7, BOUND);
+	near(r.baseline_share, 0.6);
+	lose(12, 13, 1);
+	recovery__judge(&r, line, N, WIDTH, 4, 7, BOUND);
+	assert_true(isnan(r.baseline_p50_ns) && isnan(r.time_s.value));
+	assert_false(r.recovered);
+	assert_int_equal(r.baseline_failed, 5);
+	/* one bucket of nothing else than failures, whatever the bound: its share would be 0 % */
+	steady();
+	lose(10, 11, 10);
+	lose(40, N, 9);
+	recovery__judge(&r, line, N, WIDTH, 4, 7, 0.05);
+	assert_true(isnan(r.baseline_p50_ns) && isnan(r.time_s.value));
+	assert_false(r.recovered);
+	assert_int_equal(r.baseline_due, 400);
+	assert_int_equal(r.baseline_failed, 10);
 }
 
 /* The baseline was quiet: what is 1.4 times its median later is the machine, what is 1.6 is not. */
@@ -231,7 +258,7 @@ static void a_drift_is_no_effect(void **state)
 	lose(40, 50, 10);
 	slow(50, 60, 1.6 * 20.4);
 	slow(60, N, 1.4 * 20.4);
-	recovery__judge(&r, line, N, WIDTH, 4, 5);
+	recovery__judge(&r, line, N, WIDTH, 4, 5, BOUND);
 	near(r.time_s.value, 1.0);
 }
 
@@ -246,7 +273,7 @@ static void chance_alone(void **state)
 		steady();
 		for (int i = 0; i < N; i++)
 			line[i].p50_ns = 20 * MS * exp(0.5 * random__normal(&seed));
-		recovery__judge(&r, line, N, WIDTH, 4, 7);
+		recovery__judge(&r, line, N, WIDTH, 4, 7, BOUND);
 		assert_true(r.recovered);
 		at_once += r.time_s.value == 0;
 	}
@@ -266,6 +293,7 @@ int main(void)
 		cmocka_unit_test(without_an_undo),
 		cmocka_unit_test(the_baseline_s_own_spread),
 		cmocka_unit_test(too_little_to_say),
+		cmocka_unit_test(a_baseline_that_failed),
 		cmocka_unit_test(a_drift_is_no_effect),
 		cmocka_unit_test(chance_alone),
 	};

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -293,6 +294,57 @@ static void names(void **state)
 	assert_string_equal(target_op__name(TARGET_GE), ">=");
 }
 
+/* A slope in bytes/s, against a limit of 100 MB/h: 27.8 kB/s. */
+static struct target grown(enum target_op op, struct growth g)
+{
+	struct target t;
+
+	snprintf(g.reason, sizeof(g.reason), "the watch's own words");
+	g.n = 100;
+	target__init(&t, "growth", op, 100e6, "bytes/h");
+	target__judge_growth(&t, &g);
+	return t;
+}
+
+static void is(struct target t, enum verdict v, const char *reason)
+{
+	if (t.verdict != v || !strstr(t.reason, reason))
+		fail_msg("%s: %s", verdict__name(t.verdict), t.reason);
+}
+
+static void memory_growth(void **state)
+{
+	struct growth flat = {.verdict = GROWTH_STABLE,
+			      .slope = 0,
+			      .ci_low = -100,
+			      .ci_high = 100,
+			      .min_detectable = 27000};
+	struct growth g = flat;
+
+	(void)state;
+	is(grown(TARGET_LE, flat), VERDICT_PASS, "upper end");
+	/* what it would have shown is above the limit: no growth seen is none excluded */
+	g.min_detectable = 28000;
+	is(grown(TARGET_LE, g), VERDICT_INCONCLUSIVE,
+	   "no growth below 96.1 MiB/h, and the target is 95.4 MiB/h");
+	g.min_detectable = NAN;
+	is(grown(TARGET_LE, g), VERDICT_INCONCLUSIVE, "too short a watch");
+	/* it grew, and by more: that was seen */
+	g = (struct growth){GROWTH_GROWING, 40000, 35000, 45000, 30000, NAN, 100, 60, 60, ""};
+	is(grown(TARGET_LE, g), VERDICT_FAIL, "lower end");
+	g.verdict = GROWTH_INCONCLUSIVE;
+	is(grown(TARGET_LE, g), VERDICT_INCONCLUSIVE, "the watch's own words");
+	g = flat;
+	g.verdict = GROWTH_INCONCLUSIVE;
+	is(grown(TARGET_LE, g), VERDICT_INCONCLUSIVE, "the watch's own words");
+	g.slope = g.ci_low = g.ci_high = NAN;
+	is(grown(TARGET_LE, g), VERDICT_INCONCLUSIVE, "the watch's own words");
+	/* somebody who wants growth is not helped by a blind watch */
+	g = flat;
+	g.min_detectable = 1e9;
+	is(grown(TARGET_GE, g), VERDICT_FAIL, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -300,6 +352,7 @@ int main(void)
 		cmocka_unit_test(seeds),
 		cmocka_unit_test(reasons_tell_value_and_limit_apart),
 		cmocka_unit_test(quantiles_need_samples),
+		cmocka_unit_test(memory_growth),
 		cmocka_unit_test(errors),
 		cmocka_unit_test(accounting),
 		cmocka_unit_test(lost),
