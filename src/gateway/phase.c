@@ -60,6 +60,7 @@ void gw_phase__free(struct gw_phase *p)
 	json_decref(p->fault.errors);
 	json_decref(p->critical_paths);
 	json_decref(p->calls);
+	json_decref(p->tls);
 	free(p->buckets);
 	free(p);
 }
@@ -223,6 +224,7 @@ static void take_kernel(struct gwrun *r, struct gw_phase *p, const struct snapsh
 			hist__merge(&p->kernel, &s->hist);
 	}
 	take_paths(p, &delta);
+	p->tls = session__tls(&delta);
 	p->has_kernel = p->kernel_answered > 0;
 	if (p->has_kernel && p->kind != GW_FAULT &&
 	    (p->kernel_answered < answers || p->kernel_answered > answers + given_up))

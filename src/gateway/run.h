@@ -104,6 +104,7 @@ struct gw_phase {
 	uint64_t kernel_answered;
 	json_t *critical_paths; /* and the calls that they are made of; NULL: none. Owned */
 	json_t *calls;
+	json_t *tls; /* connections read, and what was lost of them; NULL: no probe. Owned */
 	uint64_t api_answered, api_waited_us; /* by claude-api itself, in this phase */
 	struct estimate mean;		      /* response time, of the single requests */
 	struct estimate carried;	      /* successes a second, by the time of their answers */

@@ -303,6 +303,8 @@ json_t *gwrun__session(const struct gwrun *r)
 	session__put(&o, "availability", availability(r));
 	session__put(&o, "series", r->has_last ? session__series(&r->last, true) : json_array());
 	session__put(&o, "accounting", r->has_last ? session__accounting(&r->last) : json_null());
+	session__put(&o, "opaque", r->has_last ? session__opaque(&r->last) : json_null());
+	session__put(&o, "tls", r->has_last ? session__tls(&r->last) : json_null());
 	session__put(&o, "overhead", overhead(r));
 	session__put(&o, "containers", containers(r));
 	session__put(&o, "error_bound_percent", session__number(100 * r->scenario->error_bound));

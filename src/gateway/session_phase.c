@@ -201,6 +201,7 @@ json_t *gw_phase__json(const struct gwrun *r, const struct gw_phase *p)
 		session__put(&o, "critical_paths", json_incref(p->critical_paths));
 		session__put(&o, "calls", json_incref(p->calls));
 	}
+	session__put(&o, "tls", p->tls ? json_incref(p->tls) : json_null());
 	if (p->n_buckets)
 		session__put(&o, "timeline", timeline(p));
 	if (p->kind == GW_FAULT)

@@ -360,11 +360,17 @@ static bool add_shared(struct text *out, const json_t *session)
 static bool add_accounting(struct text *out, const json_t *session)
 {
 	const json_t *a = session__get(session, "accounting");
+	bool any = false;
 
-	if (!a || session__get_bool(a, "holds", true))
-		return false;
-	text__add(out, "- **The probe's accounting does not close**: see below.\n");
-	return true;
+	if (a && !session__get_bool(a, "holds", true)) {
+		text__add(out, "- **The probe's accounting does not close**: see below.\n");
+		any = true;
+	}
+	if (md__tls_incomplete(session__get(session, "tls"))) {
+		text__add(out, "- **The probe lost calls over TLS**: see below.\n");
+		any = true;
+	}
+	return any;
 }
 
 void gw__found(struct text *out, const json_t *session)

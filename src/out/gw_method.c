@@ -48,6 +48,10 @@ static void add_kernel(struct text *out, const json_t *session)
 		       "process's TLS "
 		       "library; the rest is counted below. Parts of an exchange, such as the "
 		       "time to its first byte, are in the session file.\n\n");
+	if (md__tls_incomplete(session__get(session, "tls")))
+		text__add(out, "**Incomplete**: so much of the TLS connections was lost, see "
+			       "Accounting, that exchanges are missing in the rows of what they "
+			       "carried.\n\n");
 	md__series_table(out, session, false);
 }
 

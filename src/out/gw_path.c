@@ -70,13 +70,14 @@ static bool has_opaque(const json_t *path)
 	return false;
 }
 
-/* Whether the parts are what they say: every call linked, and none hidden in its caller. */
-static bool is_complete(const json_t *path)
+/* Whether the parts are what they say: every call linked, and none lost or hidden in its caller. */
+static bool is_complete(const json_t *phase, const json_t *path)
 {
 	double linked = session__get_number(path, "linked");
 	double unlinked = session__get_number(path, "unlinked");
 
-	return !(unlinked > UNLINKED_SHARE * (linked + unlinked)) && has_opaque(path);
+	return !(unlinked > UNLINKED_SHARE * (linked + unlinked)) && has_opaque(path) &&
+	       !md__tls_incomplete(session__get(phase, "tls"));
 }
 
 /* The part with the largest share of a path; NULL: none. */
@@ -167,6 +168,24 @@ static void add_opaque(struct text *out, const json_t *path)
 			  "are in the `self` of kong-gateway.");
 }
 
+/* Calls over TLS are seen by what their processes read and write: what is lost of it is in no part.
+ */
+static void add_tls_lost(struct text *out, const json_t *phase)
+{
+	const json_t *tls = session__get(phase, "tls");
+	struct text lost = {0};
+
+	if (md__tls_lost(&lost, tls)) {
+		text__add(out, md__tls_incomplete(tls) ? " **Incomplete**: of" : " Of");
+		text__add(out, " TLS connections ");
+		text__add(out, lost.data ? lost.data : "");
+		text__add(out, " could not be read; calls in them are in the `self` of their "
+			       "caller.");
+	}
+	out->failed = out->failed || lost.failed;
+	text__free(&lost);
+}
+
 /* Requests without a call to the API that could be read: theirs is in the gateway's own time. */
 static void add_unread(struct text *out, const json_t *path)
 {
@@ -241,7 +260,7 @@ static void add_path(struct text *out, const json_t *session, const json_t *phas
 	md__text(out, short_name(session__get_text(path, "client")));
 	text__add(out, " to ");
 	md__text(out, short_name(session__get_text(path, "container")));
-	if (most && is_complete(path) && !gw__too_many_failed(session, phase)) {
+	if (most && is_complete(phase, path) && !gw__too_many_failed(session, phase)) {
 		text__add(out, "; the largest part, ");
 		md__value(out, 100 * session__get_number(most, "share"), "%");
 		text__add(out, ", is ");
@@ -254,6 +273,7 @@ static void add_path(struct text *out, const json_t *session, const json_t *phas
 	add_failed(out, session, phase, path);
 	add_linked(out, path);
 	add_opaque(out, path);
+	add_tls_lost(out, phase);
 	add_unread(out, path);
 	add_upstream(out, phase, path);
 	if (session__get_bool(path, "shared", false))

@@ -253,7 +253,7 @@ json_t *session__overhead(const struct snapshot *s)
 }
 
 /* Connections that could not be read; the server's port is that with the lower number. */
-static json_t *session__opaque(const struct snapshot *s)
+json_t *session__opaque(const struct snapshot *s)
 {
 	json_t *list = json_array();
 
@@ -284,8 +284,7 @@ static json_t *session__opaque(const struct snapshot *s)
 	return list;
 }
 
-/* Connections whose text was read, and what went wrong with that; null: it was not asked for. */
-static json_t *session__tls(const struct snapshot *s)
+json_t *session__tls(const struct snapshot *s)
 {
 	json_t *o;
 

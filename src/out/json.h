@@ -48,6 +48,10 @@ json_t *session__targets(const struct target *t, size_t n);
 json_t *session__series(const struct snapshot *s, bool buckets);
 /* The accounting with its identities ("settled", "holds") and every reason. */
 json_t *session__accounting(const struct snapshot *s);
+/* Connections that were recognised and not read. */
+json_t *session__opaque(const struct snapshot *s);
+/* Connections whose text was read, and what went wrong with that; null: it was not asked for. */
+json_t *session__tls(const struct snapshot *s);
 /* Programs, ns_per_exchange (their run time over matched exchanges, null without), CPU and RSS. */
 json_t *session__overhead(const struct snapshot *s);
 

@@ -71,6 +71,14 @@ void md__loops(struct text *out, const json_t *session);
 void md__series(struct text *out, const json_t *session);
 /* Only its table, with or without series that are of a part of an exchange. */
 void md__series_table(struct text *out, const json_t *session, bool parts);
+/*
+ * Whether so much of TLS connections was lost (a connection, or more than 1 % of the reads
+ * and writes) that figures of what they carried cannot be taken as they are.
+ */
+bool md__tls_incomplete(const json_t *tls);
+/* "12 of 3,456 (0.3 %) reads and writes and 1 connection", as far as they were; false: nothing was.
+ */
+bool md__tls_lost(struct text *out, const json_t *tls);
 void md__accounting(struct text *out, const json_t *session);
 void md__overhead(struct text *out, const json_t *session);
 void md__limits(struct text *out, const json_t *session);

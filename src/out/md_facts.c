@@ -7,7 +7,9 @@
 #include "out/md.h"
 #include "out/session.h"
 
-#define SERIES_ROWS 40
+#define SERIES_ROWS    40
+#define OPAQUE_ROWS    8
+#define TLS_LOST_SHARE 0.01 /* of reads and writes */
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -275,6 +277,101 @@ static void add_reasons(struct text *out, const json_t *a)
 	text__add(out, "\n");
 }
 
+bool md__tls_incomplete(const json_t *tls)
+{
+	double calls = session__get_number(tls, "calls");
+	double lost = session__get_number(tls, "calls_lost");
+
+	return session__get_number(tls, "connections_lost") > 0 ||
+	       lost + session__get_number(tls, "ends_lost") > TLS_LOST_SHARE * (calls + lost);
+}
+
+bool md__tls_lost(struct text *out, const json_t *tls)
+{
+	static const struct {
+		const char *key, *one, *many;
+	} terms[] = {
+		{"connections_lost", "connection", "connections"},
+		{"ends_lost", "end of a connection", "ends of connections"},
+		{"sockets_lost", "socket, which is also counted as not readable",
+		 "sockets, which are also counted as not readable"},
+	};
+	double lost = session__get_number(tls, "calls_lost");
+	bool any = lost > 0;
+
+	if (any) {
+		md__share(out, lost, lost + session__get_number(tls, "calls"));
+		text__add(out, " reads and writes");
+	}
+	for (size_t i = 0; i < ARRAY_LEN(terms); i++) {
+		double n = session__get_number(tls, terms[i].key);
+
+		if (!(n > 0))
+			continue;
+		text__add(out, any ? ", " : "");
+		md__plural(out, n, terms[i].one, terms[i].many);
+		any = true;
+	}
+	return any;
+}
+
+/* What was read of TLS connections in the libraries of their processes. */
+static void add_tls(struct text *out, const json_t *tls)
+{
+	struct text lost = {0};
+
+	if (!tls)
+		return;
+	text__add(out, "- TLS: ");
+	md__plural(out, session__get_number(tls, "connections"), "connection", "connections");
+	text__add(out, " read, in ");
+	md__plural(out, session__get_number(tls, "calls"), "read or write", "reads and writes");
+	if (session__get_number(tls, "sockets_guessed") > 0) {
+		text__add(out, "; the socket was guessed for ");
+		md__count(out, session__get_number(tls, "sockets_guessed"));
+	}
+	if (session__get_number(tls, "sockets_unknown") > 0) {
+		text__add(out, "; the socket of ");
+		md__count(out, session__get_number(tls, "sockets_unknown"));
+		text__add(out, " was never known");
+	}
+	if (md__tls_lost(&lost, tls)) {
+		text__add(out, "; **lost**: ");
+		text__add(out, lost.data ? lost.data : "");
+	}
+	text__add(out, ".\n");
+	out->failed = out->failed || lost.failed;
+	text__free(&lost);
+}
+
+/* Connections that were recognised and not read. */
+static void add_opaque(struct text *out, const json_t *list)
+{
+	size_t n = json_array_size(list);
+
+	for (size_t i = 0; i < n && i < OPAQUE_ROWS; i++) {
+		const json_t *q = json_array_get(list, i);
+
+		text__add(out, "- not readable: ");
+		md__text(out, session__get_text(q, "proto"));
+		text__add(out, " ");
+		md__text(out, session__get_text(q, "role"));
+		text__add(out, " ");
+		md__code(out, session__get_text(q, "comm"));
+		text__addf(out, ", port %.0f, in ", session__get_number(q, "port"));
+		md__code(out, session__get_text(q, "container"));
+		text__add(out, ": ");
+		md__plural(out, session__get_number(q, "connections"), "connection", "connections");
+		text__add(out, ", ");
+		md__value(out, session__get_number(q, "bytes"), "bytes");
+		text__add(out, ".\n");
+	}
+	if (n > OPAQUE_ROWS)
+		text__addf(out,
+			   "- and %zu more that are not readable; the session file has them.\n",
+			   n - OPAQUE_ROWS);
+}
+
 void md__accounting(struct text *out, const json_t *session)
 {
 	static const struct term left[] = {{"seen", "seen"},
@@ -321,6 +418,8 @@ void md__accounting(struct text *out, const json_t *session)
 		md__value(out, session__get_number(a, "bytes_opaque"), "bytes");
 		text__add(out, " were encrypted: counted, and not read.\n");
 	}
+	add_tls(out, session__get(session, "tls"));
+	add_opaque(out, session__get(session, "opaque"));
 	add_reasons(out, a);
 }
 

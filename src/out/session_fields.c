@@ -196,6 +196,21 @@ static const struct field calls_fields[] = {
 	{"edges", LIST, edge_fields}, {NULL, 0, NULL},
 };
 
+static const struct field tls_fields[] = {
+	{"connections", COUNT, NULL},	   {"calls", COUNT, NULL},
+	{"sockets_guessed", COUNT, NULL},  {"sockets_unknown", COUNT, NULL},
+	{"connections_lost", COUNT, NULL}, {"ends_lost", COUNT, NULL},
+	{"calls_lost", COUNT, NULL},	   {"sockets_lost", COUNT, NULL},
+	{"execs_lost", COUNT, NULL},	   {NULL, 0, NULL},
+};
+
+static const struct field opaque_fields[] = {
+	{"proto", TEXT, NULL},	{"role", TEXT, NULL},	   {"container", TEXT, NULL},
+	{"comm", TEXT, NULL},	{"port", COUNT, NULL},	   {"connections", COUNT, NULL},
+	{"bytes", COUNT, NULL}, {"srtt_us", NUMBER, NULL}, {"srtt_max_us", COUNT, NULL},
+	{NULL, 0, NULL},
+};
+
 static const struct field phase_fields[] = {
 	{"name", TEXT, NULL},
 	{"kind", TEXT, NULL},
@@ -238,6 +253,7 @@ static const struct field phase_fields[] = {
 	{"calls", OBJECT, calls_fields},
 	{"api_answered", COUNT, NULL},
 	{"api_mean_ns", NUMBER, NULL},
+	{"tls", OBJECT, tls_fields},
 	{NULL, 0, NULL},
 };
 
@@ -343,6 +359,8 @@ const struct field session_fields[] = {
 	{"differences", LIST, difference_fields},
 	{"series", LIST, series_fields},
 	{"accounting", OBJECT, accounting_fields},
+	{"opaque", LIST, opaque_fields},
+	{"tls", OBJECT, tls_fields},
 	{"overhead", OBJECT, overhead_fields},
 	{"targets", LIST, target_fields},
 	{"health", LIST, health_fields},

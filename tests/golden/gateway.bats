@@ -116,6 +116,29 @@ assert_printable() {
 	section 'Executive summary' | grep -q 'recovered from 3 of 4 faults; the longest of these took 109 ms'
 }
 
+@test "lost TLS calls are told, and make the figures of what they carried incomplete" {
+	variant '(.tls, .phases[].tls) |= {"connections": 10, "calls": 99000, "sockets_guessed": 0, "sockets_unknown": 0,
+		"connections_lost": 0, "ends_lost": 0, "calls_lost": 0, "sockets_lost": 0, "execs_lost": 0}'
+	! grep -q 'Incomplete.*TLS\|over TLS\*\*' "$report"
+	grep -q '^- TLS: 10 connections read, in 99,000 reads and writes\.$' "$report"
+	section 'Critical path' | grep -q 'the largest part'
+	variant '.phases[].tls = {"connections": 10, "calls": 9980, "calls_lost": 20}'
+	section 'Critical path' | grep -q ' Of TLS connections 20 of 10,000 (0.200 %) reads and writes could not be read'
+	section 'Critical path' | grep -q 'the largest part'
+	variant '(.tls, (.phases[] | select(.critical_paths) | .tls)) |= {"connections": 10, "calls": 9900, "connections_lost": 0,
+		"ends_lost": 0, "calls_lost": 110, "sockets_lost": 0}'
+	section 'Critical path' | grep -q '\*\*Incomplete\*\*: of TLS connections 110 of 10,010 (1.10 %) reads and writes'
+	! section 'Critical path' | grep -q 'the largest part'
+	section 'What was found' | grep -q 'The probe lost calls over TLS'
+	section 'How it was measured' | grep -q '^\*\*Incomplete\*\*: so much of the TLS'
+	section 'How it was measured' | grep -q '^- TLS: .*\*\*lost\*\*: 110 of 10,010'
+	variant '.tls = {"connections": 10, "calls": 9900, "connections_lost": 1} |
+		.opaque = [{"proto": "tls", "role": "client", "container": "/x", "comm": "nginx", "port": 443, "connections": 1, "bytes": 2048}]'
+	section 'What was found' | grep -q 'The probe lost calls over TLS'
+	section 'How it was measured' | grep -q '\*\*lost\*\*: 1 connection\.'
+	section 'How it was measured' | grep -q '^- not readable: tls client `nginx`, port 443, in `/x`: 1 connection, 2.00 KiB'
+}
+
 @test "without a baseline nothing is said of what a fault did" {
 	variant '(.phases[] | select(.name == "pause nginx-claude-proxy").fault) |=
 		del(.affected, .failed, .first_failure_s, .last_failure_s, .downtime_s, .recovered, .recovery_s,
