@@ -50,7 +50,7 @@ static void print_commands(const struct features *f)
 	for (size_t i = 0; i < FEATURE_COMMANDS; i++) {
 		const struct feature_command *c = &f->commands[i];
 
-		printf("%-14s %s%s%s\n", c->name, works_names[c->state], c->why[0] ? ": " : "",
+		printf("%-15s %s%s%s\n", c->name, works_names[c->state], c->why[0] ? ": " : "",
 		       c->why);
 	}
 }

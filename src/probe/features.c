@@ -23,6 +23,7 @@
 #include "probe/privileges.h"
 #include "probe/uprobes.h"
 #include "probe/wire.h"
+#include "stack/gateway.h"
 
 static struct feature *row(struct features *f, const char *name, enum feature_state state,
 			   const char *fmt, ...) __attribute__((format(printf, 4, 5)));
@@ -160,19 +161,43 @@ static void probe_tracepoint(struct features *f, const char *name, const char *l
 		advise(row(f, name, FEATURE_MISSING, "no such tracepoint in this kernel"), lost);
 }
 
-/* With the probes for TLS, where they can be had: everything else does without. */
+/* A part of the wire programs that `trace` does without, and bench's gateway does not. */
+static void lacks_part(struct features *f, const char *name, const char *lost)
+{
+	char why[64];
+
+	advise(row(f, name, FEATURE_DEGRADED, "refused"), lost);
+	snprintf(why, sizeof(why), "%s is refused", name);
+	command(f, FEATURE_GATEWAY, FEATURE_MISSING, why);
+}
+
+/* As bench's gateway has them, linked calls and TLS; else with as much of that as can be had. */
 static int open_wire(struct features *f, struct wire **w)
 {
-	struct wire_opts opts = {.max_series = 1, .max_overflow = 64, .tls = true};
-	int err = wire__open(w, &opts);
+	static const struct {
+		bool tree, tls;
+	} tries[] = {{true, true}, {true, false}, {false, true}, {false, false}};
+	int err = -EINVAL;
 
-	if (!err)
-		return 0;
-	opts.tls = false;
-	err = wire__open(w, &opts);
-	if (!err)
-		advise(row(f, "trace --tls", FEATURE_DEGRADED, "refused"),
-		       "TLS connections cannot be read; see the message above");
+	for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+		struct wire_opts opts = {.max_series = 1,
+					 .max_overflow = 64,
+					 .tree = tries[i].tree,
+					 .tls = tries[i].tls};
+
+		err = wire__open(w, &opts);
+		if (err)
+			continue;
+		if (opts.tree)
+			row(f, "trace --tree", FEATURE_OK, "verified and loaded");
+		else
+			lacks_part(f, "trace --tree",
+				   "calls cannot be linked to requests; see the message above");
+		if (!opts.tls)
+			lacks_part(f, "trace --tls",
+				   "TLS connections cannot be read; see the message above");
+		break;
+	}
 	return err;
 }
 
@@ -300,12 +325,36 @@ static void probe_tool(struct features *f, const char *name, const char *package
 	advise(row(f, name, FEATURE_DEGRADED, "not found"), package);
 }
 
+/* What bench's gateway is made of: the check that a run of it makes. */
+static void probe_gateway(struct features *f)
+{
+	struct gateway_need needs[GATEWAY_NEEDS];
+	struct gateway_versions versions = {};
+	char advice[128];
+
+	gateway__needs(needs, &versions);
+	for (size_t i = 0; i < GATEWAY_NEEDS; i++) {
+		const struct gateway_need *n = &needs[i];
+
+		if (n->there) {
+			row(f, n->name, FEATURE_OK, "%.150s", n->found);
+			continue;
+		}
+		snprintf(advice, sizeof(advice), "bench's gateway needs it: apt install %s",
+			 n->package);
+		advise(row(f, n->name, FEATURE_DEGRADED, "%.150s", n->found), advice);
+		command(f, FEATURE_GATEWAY, FEATURE_MISSING, n->found);
+	}
+}
+
 /* What is missing before memory is looked at, trace and bench need. */
 static void judge_trace(struct features *f)
 {
 	for (size_t i = 0; i < f->n; i++) {
-		if (f->rows[i].state == FEATURE_MISSING)
-			command(f, FEATURE_TRACE, FEATURE_MISSING, f->rows[i].found);
+		if (f->rows[i].state != FEATURE_MISSING)
+			continue;
+		command(f, FEATURE_TRACE, FEATURE_MISSING, f->rows[i].found);
+		command(f, FEATURE_GATEWAY, FEATURE_MISSING, f->rows[i].found);
 	}
 }
 
@@ -316,6 +365,7 @@ void features__probe(struct features *f)
 		[FEATURE_MEM] = "mem",
 		[FEATURE_PAGES] = "heap --pages",
 		[FEATURE_ALLOCS] = "heap --allocs",
+		[FEATURE_GATEWAY] = "bench, gateway",
 	};
 
 	f->n = 0;
@@ -332,9 +382,7 @@ void features__probe(struct features *f)
 	probe_tool(f, "nats-server",
 		   "bench starts its own cluster with it: apt install nats-server");
 	probe_tool(f, "socat", "bench forwards through it: apt install socat");
-	probe_tool(f, "nginx",
-		   "bench's gateway is made of it: apt install nginx libnginx-mod-http-lua");
-	probe_tool(f, "redis-server", "bench's gateway needs it: apt install redis-server");
+	probe_gateway(f);
 }
 
 bool features__usable(const struct features *f)

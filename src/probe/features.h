@@ -28,7 +28,14 @@ struct feature_command {
 	char why[256];		  /* empty: it works, with everything */
 };
 
-enum { FEATURE_TRACE = 0, FEATURE_MEM, FEATURE_PAGES, FEATURE_ALLOCS, FEATURE_COMMANDS };
+enum {
+	FEATURE_TRACE = 0,
+	FEATURE_MEM,
+	FEATURE_PAGES,
+	FEATURE_ALLOCS,
+	FEATURE_GATEWAY,
+	FEATURE_COMMANDS
+};
 
 struct features {
 	struct feature rows[FEATURES_MAX];

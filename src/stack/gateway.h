@@ -155,6 +155,19 @@ const char *gateway__name(enum gateway_id id);
 /* GATEWAY_COUNT when there is none of this name. */
 enum gateway_id gateway__find(const char *name);
 
+/* Something that must be installed. */
+struct gateway_need {
+	const char *name;
+	const char *package; /* of Debian, one or more */
+	bool there;
+	char found[256]; /* where it is; not there: why not, as a sentence */
+};
+
+#define GATEWAY_NEEDS 6
+
+/* Looks for each. Says nothing; the versions are filled in as far as they are known. */
+void gateway__needs(struct gateway_need needs[GATEWAY_NEEDS], struct gateway_versions *versions);
+
 /*
  * What a start needs: options that make sense, nginx with its Lua module, redis-server, openssl,
  * the templates, fixed ports that are free. -ENOENT names the package that is missing.

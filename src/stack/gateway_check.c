@@ -5,6 +5,7 @@
 #endif
 #include <errno.h>
 #include <glob.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -81,69 +82,131 @@ int gateway__modules_path(const char *nginx, char path[PATH_MAX])
 	return err;
 }
 
-static int check_modules(const char *nginx)
+static void there(struct gateway_need *need, const char *found)
+{
+	need->there = true;
+	snprintf(need->found, sizeof(need->found), "%.*s", (int)sizeof(need->found) - 1, found);
+}
+
+static void missing(struct gateway_need *need, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void missing(struct gateway_need *need, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(need->found, sizeof(need->found), fmt, args);
+	va_end(args);
+}
+
+static void find_modules(struct gateway_need *need, const char *nginx)
 {
 	static const char *const modules[] = {"ndk_http_module.so", "ngx_http_lua_module.so"};
 	char dir[PATH_MAX], path[PATH_MAX];
 	size_t i;
 	int err = gateway__modules_path(nginx, dir);
 
-	if (err)
-		return log_fail(err, "%s -V: %s", nginx, strerror(-err));
+	if (err) {
+		missing(need, "%s -V: %s", nginx, strerror(-err));
+		return;
+	}
 	for (i = 0; i < 2; i++) {
 		if (!path__format(path, "%s/%s", dir, modules[i]) && !access(path, R_OK))
 			continue;
-		return log_fail(-ENOENT,
-				"nginx has no %s in %s: apt-get install libnginx-mod-http-lua",
-				modules[i], dir);
+		missing(need, "nginx has no %s in %s", modules[i], dir);
+		return;
 	}
-	for (i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++)
-		if (!is_somewhere(libraries[i].places))
-			return log_fail(-ENOENT, "%s is not installed: apt-get install %s",
-					libraries[i].package, libraries[i].package);
-	return 0;
+	there(need, dir);
 }
 
-static int check_nginx(struct gateway_versions *v)
+static void find_nginx(struct gateway_need *need, struct gateway_versions *v,
+		       const char nginx[PATH_MAX])
 {
-	char nginx[PATH_MAX], out[16384];
-	char *argv[] = {nginx, "-V", NULL};
-	int err = program__find("nginx", nginx);
+	char out[16384];
+	char *argv[] = {(char *)nginx, "-V", NULL};
+	int err = program__output_all(argv, out, sizeof(out), VERSION_MS);
 
-	if (err)
-		return log_fail(err, "nginx is not installed: apt-get install nginx "
-				     "libnginx-mod-http-lua");
-	err = program__output_all(argv, out, sizeof(out), VERSION_MS);
 	if (!err)
 		err = word_after(out, "nginx/", v->nginx, sizeof(v->nginx));
-	if (err)
-		return log_fail(err, "%s is no nginx that works: `%s -V` fails: %s", nginx, nginx,
-				strerror(-err));
+	if (err) {
+		missing(need, "%s is no nginx that works: `%s -V` fails: %s", nginx, nginx,
+			strerror(-err));
+		return;
+	}
 	/* "built with OpenSSL A date (running with OpenSSL B date)": the second where they differ.
 	 */
 	if (word_after(out, "running with OpenSSL ", v->openssl, sizeof(v->openssl)))
 		word_after(out, "built with OpenSSL ", v->openssl, sizeof(v->openssl));
-	return check_modules(nginx);
+	there(need, nginx);
+}
+
+static void find_redis(struct gateway_need *need, struct gateway_versions *v,
+		       const char path[PATH_MAX])
+{
+	char out[512];
+	char *argv[] = {(char *)path, "--version", NULL};
+	int err = program__output(argv, out, sizeof(out), VERSION_MS);
+
+	if (!err)
+		err = word_after(out, " v=", v->redis, sizeof(v->redis));
+	if (err)
+		missing(need, "%s is no redis-server that works: %s", path, strerror(-err));
+	else
+		there(need, path);
+}
+
+/* False, and said so in `need`, when there is no such program. */
+static bool find_program(struct gateway_need *need, char path[PATH_MAX])
+{
+	if (!program__find(need->name, path))
+		return true;
+	missing(need, "%s is not installed", need->name);
+	return false;
+}
+
+void gateway__needs(struct gateway_need needs[GATEWAY_NEEDS], struct gateway_versions *v)
+{
+	static const struct gateway_need all[GATEWAY_NEEDS] = {
+		{.name = "nginx", .package = "nginx libnginx-mod-http-lua"},
+		{.name = "nginx's Lua module", .package = "libnginx-mod-http-lua"},
+		{.name = "lua-nginx-redis", .package = "lua-nginx-redis"},
+		{.name = "lua-cjson", .package = "lua-cjson"},
+		{.name = "redis-server", .package = "redis-server"},
+		{.name = "openssl", .package = "openssl"},
+	};
+	char path[PATH_MAX];
+	size_t i;
+
+	memcpy(needs, all, sizeof(all));
+	if (find_program(&needs[0], path)) {
+		find_nginx(&needs[0], v, path);
+		find_modules(&needs[1], path);
+	} else {
+		missing(&needs[1], "%s", needs[0].found);
+	}
+	for (i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++) {
+		if (is_somewhere(libraries[i].places))
+			there(&needs[2 + i], "installed");
+		else
+			missing(&needs[2 + i], "%s is not installed", libraries[i].package);
+	}
+	if (find_program(&needs[4], path))
+		find_redis(&needs[4], v, path);
+	if (find_program(&needs[5], path))
+		there(&needs[5], path);
 }
 
 static int check_programs(struct gateway_versions *v)
 {
-	char path[PATH_MAX], out[512];
-	char *argv[] = {path, "--version", NULL};
-	int err = check_nginx(v);
+	struct gateway_need needs[GATEWAY_NEEDS];
+	size_t i;
 
-	if (err)
-		return err;
-	err = program__find("redis-server", path);
-	if (err)
-		return log_fail(err, "redis-server is not installed: apt-get install redis-server");
-	err = program__output(argv, out, sizeof(out), VERSION_MS);
-	if (!err)
-		err = word_after(out, " v=", v->redis, sizeof(v->redis));
-	if (err)
-		return log_fail(err, "%s is no redis-server that works: %s", path, strerror(-err));
-	if (program__find("openssl", path))
-		return log_fail(-ENOENT, "openssl is not installed: apt-get install openssl");
+	gateway__needs(needs, v);
+	for (i = 0; i < GATEWAY_NEEDS; i++)
+		if (!needs[i].there)
+			return log_fail(-ENOENT, "%s: apt-get install %s", needs[i].found,
+					needs[i].package);
 	return 0;
 }
 

@@ -67,6 +67,27 @@ teardown() {
 	fails grep -qE '^MISSING +CAP_(BPF|PERFMON) ' <<<"$output"
 }
 
+@test "what bench's gateway is made of is looked for, as a run of it does" {
+	local nothing=$BATS_TEST_TMPDIR/bin
+	need_command nginx
+	run --separate-stderr "$HOPSCOPE" doctor --json
+	[ "$status" = 0 ]
+	echo "$output" >"$BATS_TEST_TMPDIR/json"
+	expect "$BATS_TEST_TMPDIR/json" '[.checks[].name] | contains(["trace --tree", "trace --tls", "nginx",
+		"nginx'"'"'s Lua module", "lua-nginx-redis", "lua-cjson", "redis-server", "openssl"])' \
+		'.commands[] | select(.name == "bench, gateway").works == "yes"'
+	# An nginx that has no Lua module.
+	mkdir "$nothing"
+	printf '#!/bin/sh\necho "nginx version: nginx/1.0" >&2\necho "--modules-path=/nonexistent" >&2\n' >"$nothing/nginx"
+	chmod +x "$nothing/nginx"
+	run --separate-stderr env PATH="$nothing:$PATH" "$HOPSCOPE" doctor
+	[ "$status" = 0 ]
+	grep -q "^limited  nginx's Lua module .*nginx has no ndk_http_module.so in /nonexistent" <<<"$output"
+	grep -q 'apt install libnginx-mod-http-lua' <<<"$output"
+	grep -q '^bench, gateway *no: nginx has no ndk_http_module.so' <<<"$output"
+	grep -q '^trace  *yes' <<<"$output"
+}
+
 @test "doctor leaves nothing attached" {
 	local before
 	before=$(bpftool -j cgroup show "$(e2e_cgroup2)" | jq -c '[.[].id] | sort')
