@@ -10,13 +10,12 @@
 #include <string.h>
 
 #include "bench/bench.h"
+#include "bench/ending.h"
 #include "bench/phase.h"
 #include "log.h"
 #include "stack/clock.h"
 
-#define GRACE_MS	3000
-#define SETTLE_ATTEMPTS 20
-#define SETTLE_PAUSE_MS 50
+#define GRACE_MS 3000
 
 void bench__incomplete(struct bench *b, const char *fmt, ...)
 {
@@ -49,32 +48,14 @@ static void on_death(void *ctx, struct child *c)
 			  child__how_it_ended(c, how, sizeof(how)));
 }
 
-/* CLOCK_REALTIME minus CLOCK_MONOTONIC: moves only when somebody sets the clock. */
-static int64_t clock_offset(struct timespec *realtime)
-{
-	clock_gettime(CLOCK_REALTIME, realtime);
-	return (int64_t)realtime->tv_sec * (int64_t)NS_PER_S + realtime->tv_nsec -
-	       (int64_t)clock__now();
-}
-
 /* The whole run as the probe saw it, read when the load has stopped. */
 static void read_last(struct bench *b)
 {
-	int i;
-
 	if (!b->wire)
 		return;
-	for (i = 0; i < SETTLE_ATTEMPTS && !b->last.settled; i++) {
-		if (b->has_last) {
-			snapshot__free(&b->last);
-			clock__sleep_ms(SETTLE_PAUSE_MS);
-		}
-		b->has_last = !wire__read(b->wire, &b->last);
-		if (!b->has_last) {
-			bench__incomplete(b, "the probe could not be read");
-			return;
-		}
-	}
+	b->has_last = ending__read(b->wire, &b->last);
+	if (!b->has_last)
+		bench__incomplete(b, "the probe could not be read");
 }
 
 static int run_phases(struct bench *b)
@@ -113,7 +94,7 @@ static int measure(struct bench *b)
 
 	if (err)
 		return log_fail(err, "cannot receive signals: %s", strerror(-err));
-	offset = clock_offset(&b->started);
+	offset = clock__offset(&b->started);
 	b->started_ns = clock__now();
 	b->watch.when = "while the run was being set up";
 	err = bench__setup(b);
@@ -128,7 +109,7 @@ static int measure(struct bench *b)
 	if (err == -EINTR)
 		bench__incomplete(b, "a signal (%s) ended it", strsignal(b->watch.signal));
 	b->ended_ns = clock__now();
-	b->clock_step_ns = clock_offset(&end) - offset;
+	b->clock_step_ns = clock__offset(&end) - offset;
 	log_info("[%5.1f s] stopping", (double)(b->ended_ns - b->started_ns) / 1e9);
 	bench__teardown(b, GRACE_MS);
 	watch__poll(&b->watch);
@@ -139,30 +120,14 @@ static int measure(struct bench *b)
 
 static int run(struct bench *b)
 {
-	json_t *session;
-	int err;
-
 	b->scenario = scenario__load(b->opts->scenario);
 	if (!b->scenario)
 		return EXIT_USAGE;
 	if (bench__precheck(b) || measure(b))
 		return EXIT_RUNTIME;
 	bench__judge(b);
-	session = bench__session(b);
-	if (!session) {
-		log_fail(-ENOMEM, "out of memory: no report");
-		return EXIT_RUNTIME;
-	}
-	err = outdir__report(&b->outdir, session, b->opts->json);
-	json_decref(session);
-	if (err)
-		return EXIT_RUNTIME;
-	/* Part of a run is a run-time error, whatever the part says: a caller must not go by it. */
-	if (b->incomplete[0]) {
-		log_warn("partial run: %s", b->incomplete);
-		return EXIT_RUNTIME;
-	}
-	return targets__exit_code(b->targets, b->n_targets);
+	return ending__report(&b->outdir, bench__session(b), b->opts->json, b->incomplete,
+			      b->targets, b->n_targets);
 }
 
 int bench__run(const struct bench_opts *opts)

@@ -135,3 +135,42 @@ int scenario_numbers__say(const void *s, const struct scenario_number *numbers, 
 	}
 	return err;
 }
+
+int target_metric__apply(const char *given, const char *(*name)(unsigned int i), unsigned int n,
+			 unsigned int *metric, const struct yaml_index *y, const char *file,
+			 const char *at)
+{
+	char known[512] = "";
+	size_t len = 0;
+	unsigned int i;
+
+	if (!given)
+		return scenario_rules__fail(y, file, at, "the key 'metric' is missing");
+	for (i = 0; i < n; i++) {
+		if (!strcmp(name(i), given)) {
+			*metric = i;
+			return 0;
+		}
+		if (len < sizeof(known))
+			len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s",
+						i ? ", " : "", name(i));
+	}
+	return scenario_rules__fail(y, file, at, "unknown metric '%s'; known: %s", given, known);
+}
+
+int target_limit__apply(const char *at_most, const char *at_least, const char *metric,
+			const char *unit, enum target_op *op, double *limit,
+			const struct yaml_index *y, const char *file, const char *at)
+{
+	const char *text = at_most ? at_most : at_least;
+	const char *why;
+
+	if (!at_most == !at_least)
+		return scenario_rules__fail(y, file, at,
+					    "one of 'at_most' and 'at_least' is wanted");
+	*op = at_most ? TARGET_LE : TARGET_GE;
+	if (limit__parse(text, unit, limit, &why))
+		return scenario_rules__fail(y, file, at, "'%s' is no limit of %s: %s", text, metric,
+					    why);
+	return 0;
+}

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "bench/yaml_index.h"
+#include "model/verdict.h"
 
 /* A number of a scenario: where it lives, what it may be, what it is when left out. */
 struct scenario_number {
@@ -48,5 +49,14 @@ int scenario_numbers__say(const void *s, const struct scenario_number *numbers, 
 
 /* "15 ms", "55 MB", "1 %", "50000" in the unit of the metric. 0, or -EINVAL with *why set. */
 int limit__parse(const char *text, const char *unit, double *value, const char **why);
+
+/* The place of a target's metric among n names. 0 or -EINVAL after log_fail(). */
+int target_metric__apply(const char *given, const char *(*name)(unsigned int i), unsigned int n,
+			 unsigned int *metric, const struct yaml_index *y, const char *file,
+			 const char *at);
+/* A target's limit, in `unit`: one of `at_most` and `at_least`. 0 or -EINVAL after log_fail(). */
+int target_limit__apply(const char *at_most, const char *at_least, const char *metric,
+			const char *unit, enum target_op *op, double *limit,
+			const struct yaml_index *y, const char *file, const char *at);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/ending.h"
 #include "bench/phase.h"
 #include "out/json.h"
 #include "stack/clock.h"
@@ -215,32 +216,6 @@ static json_t *differences(const struct bench *b)
 	return list;
 }
 
-/* Program run times are those of the round with statistics; CPU and RSS those of the whole run. */
-static json_t *overhead(const struct bench *b)
-{
-	struct snapshot s = b->last;
-
-	if (!b->has_last)
-		return json_null();
-	s.n_programs = 0;
-	if (b->has_cost) {
-		s.acct = b->cost.acct;
-		s.n_programs = b->cost.n_programs;
-		memcpy(s.programs, b->cost.programs, sizeof(s.programs));
-	}
-	return session__overhead(&s);
-}
-
-static json_t *started(const struct bench *b)
-{
-	char text[32];
-	struct tm tm;
-
-	gmtime_r(&b->started.tv_sec, &tm);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return json_string(text);
-}
-
 json_t *bench__session(const struct bench *b)
 {
 	json_t *o = json_object();
@@ -254,7 +229,7 @@ json_t *bench__session(const struct bench *b)
 		      session__text(path__name(b->opts->scenario)), "title",
 		      session__text(b->scenario->title)),
 	    &failed);
-	set(o, "started", started(b), &failed);
+	set(o, "started", ending__started(&b->started), &failed);
 	set(o, "duration_s", session__number((double)(b->ended_ns - b->started_ns) / 1e9), &failed);
 	set(o, "complete", json_boolean(!b->incomplete[0]), &failed);
 	set(o, "incomplete_reason", session__text(b->incomplete[0] ? b->incomplete : NULL),
@@ -265,7 +240,9 @@ json_t *bench__session(const struct bench *b)
 	set(o, "differences", differences(b), &failed);
 	set(o, "series", b->has_last ? session__series(&b->last, true) : json_array(), &failed);
 	set(o, "accounting", b->has_last ? session__accounting(&b->last) : json_null(), &failed);
-	set(o, "overhead", overhead(b), &failed);
+	set(o, "overhead",
+	    ending__overhead(b->has_last ? &b->last : NULL, b->has_cost ? &b->cost : NULL),
+	    &failed);
 	set(o, "containers", containers(b), &failed);
 	set(o, "targets", session__targets(b->targets, b->n_targets), &failed);
 	if (!failed)

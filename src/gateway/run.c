@@ -9,15 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/ending.h"
 #include "gateway/run.h"
 #include "log.h"
-#include "out/json.h"
-#include "out/markdown.h"
 #include "stack/clock.h"
 
-#define GRACE_MS	3000
-#define SETTLE_ATTEMPTS 20
-#define SETTLE_PAUSE_MS 50
+#define GRACE_MS 3000
 
 void gwrun__incomplete(struct gwrun *r, const char *fmt, ...)
 {
@@ -48,32 +45,14 @@ static void on_death(void *run, struct child *c)
 			  child__how_it_ended(c, how, sizeof(how)));
 }
 
-/* CLOCK_REALTIME minus CLOCK_MONOTONIC: moves only when somebody sets the clock. */
-static int64_t clock_offset(struct timespec *realtime)
-{
-	clock_gettime(CLOCK_REALTIME, realtime);
-	return (int64_t)realtime->tv_sec * (int64_t)NS_PER_S + realtime->tv_nsec -
-	       (int64_t)clock__now();
-}
-
 /* The whole run as the probe saw it, read when the load has stopped. */
 static void read_last(struct gwrun *r)
 {
-	int i;
-
 	if (!r->wire)
 		return;
-	for (i = 0; i < SETTLE_ATTEMPTS && !r->last.settled; i++) {
-		if (r->has_last) {
-			snapshot__free(&r->last);
-			clock__sleep_ms(SETTLE_PAUSE_MS);
-		}
-		r->has_last = !wire__read(r->wire, &r->last);
-		if (!r->has_last) {
-			gwrun__incomplete(r, "the probe could not be read");
-			return;
-		}
-	}
+	r->has_last = ending__read(r->wire, &r->last);
+	if (!r->has_last)
+		gwrun__incomplete(r, "the probe could not be read");
 }
 
 /* What is counted by the services themselves, and how they are, before they are ended. */
@@ -95,7 +74,7 @@ static int measure(struct gwrun *r)
 
 	if (err)
 		return log_fail(err, "cannot receive signals: %s", strerror(-err));
-	offset = clock_offset(&r->started);
+	offset = clock__offset(&r->started);
 	r->started_ns = clock__now();
 	r->watch.when = "while the run was being set up";
 	err = gwrun__setup(r);
@@ -111,7 +90,7 @@ static int measure(struct gwrun *r)
 		gwrun__incomplete(r, "a signal (%s) ended it", strsignal(r->watch.signal));
 	take_leave(r);
 	r->ended_ns = clock__now();
-	r->clock_step_ns = clock_offset(&end) - offset;
+	r->clock_step_ns = clock__offset(&end) - offset;
 	log_info("[%5.1f s] stopping", gwrun__elapsed(r));
 	gwrun__teardown(r, GRACE_MS);
 	watch__poll(&r->watch);
@@ -122,30 +101,14 @@ static int measure(struct gwrun *r)
 
 static int run(struct gwrun *r)
 {
-	json_t *session;
-	int err;
-
 	r->scenario = gw_scenario__load(r->opts->scenario);
 	if (!r->scenario)
 		return EXIT_USAGE;
 	if (gwrun__precheck(r) || measure(r))
 		return EXIT_RUNTIME;
 	gwrun__judge(r);
-	session = gwrun__session(r);
-	if (!session) {
-		log_fail(-ENOMEM, "out of memory: no report");
-		return EXIT_RUNTIME;
-	}
-	err = outdir__report(&r->outdir, session, r->opts->json);
-	json_decref(session);
-	if (err)
-		return EXIT_RUNTIME;
-	/* Part of a run is a run-time error, whatever the part says: a caller must not go by it. */
-	if (r->incomplete[0]) {
-		log_warn("partial run: %s", r->incomplete);
-		return EXIT_RUNTIME;
-	}
-	return targets__exit_code(r->targets, r->n_targets);
+	return ending__report(&r->outdir, gwrun__session(r), r->opts->json, r->incomplete,
+			      r->targets, r->n_targets);
 }
 
 int gwrun__run(const struct bench_opts *opts)

@@ -35,42 +35,28 @@ enum gw_scope gw_metric__scope(enum gw_metric m)
 	return metrics[m].scope;
 }
 
+static const char *name_of(unsigned int metric)
+{
+	return metrics[metric].name;
+}
+
 static int apply_metric(struct gw_target *t, const struct yaml_index *y, const char *file,
 			const char *at)
 {
-	char known[512] = "";
-	size_t len = 0;
-	int i;
+	unsigned int metric;
+	int err = target_metric__apply(t->metric_name, name_of, GW_METRIC_COUNT, &metric, y, file,
+				       at);
 
-	if (!t->metric_name)
-		return scenario_rules__fail(y, file, at, "the key 'metric' is missing");
-	for (i = 0; i < GW_METRIC_COUNT; i++) {
-		if (!strcmp(metrics[i].name, t->metric_name)) {
-			t->metric = (enum gw_metric)i;
-			return 0;
-		}
-		if (len < sizeof(known))
-			len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s",
-						i ? ", " : "", metrics[i].name);
-	}
-	return scenario_rules__fail(y, file, at, "unknown metric '%s'; known: %s", t->metric_name,
-				    known);
+	if (!err)
+		t->metric = (enum gw_metric)metric;
+	return err;
 }
 
 static int apply_limit(struct gw_target *t, const struct yaml_index *y, const char *file,
 		       const char *at)
 {
-	const char *text = t->at_most ? t->at_most : t->at_least;
-	const char *why;
-
-	if (!t->at_most == !t->at_least)
-		return scenario_rules__fail(y, file, at,
-					    "one of 'at_most' and 'at_least' is wanted");
-	t->op = t->at_most ? TARGET_LE : TARGET_GE;
-	if (limit__parse(text, metrics[t->metric].unit, &t->limit, &why))
-		return scenario_rules__fail(y, file, at, "'%s' is no limit of %s: %s", text,
-					    t->metric_name, why);
-	return 0;
+	return target_limit__apply(t->at_most, t->at_least, t->metric_name, metrics[t->metric].unit,
+				   &t->op, &t->limit, y, file, at);
 }
 
 /* Keys that narrow a target belong to its scope, and name something that is there. */

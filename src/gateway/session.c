@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/ending.h"
 #include "bench/environment.h"
 #include "gateway/run.h"
 #include "model/proportion.h"
@@ -245,32 +246,6 @@ static json_t *availability(const struct gwrun *r)
 	return o;
 }
 
-/* Program run times are those of the round with statistics; CPU and RSS those of the whole run. */
-static json_t *overhead(const struct gwrun *r)
-{
-	struct snapshot s = r->last;
-
-	if (!r->has_last)
-		return json_null();
-	s.n_programs = 0;
-	if (r->has_cost) {
-		s.acct = r->cost.acct;
-		s.n_programs = r->cost.n_programs;
-		memcpy(s.programs, r->cost.programs, sizeof(s.programs));
-	}
-	return session__overhead(&s);
-}
-
-static json_t *started(const struct gwrun *r)
-{
-	char text[32];
-	struct tm tm;
-
-	gmtime_r(&r->started.tv_sec, &tm);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return json_string(text);
-}
-
 static json_t *scenario(const struct gwrun *r)
 {
 	json_t *o = json_object();
@@ -290,7 +265,7 @@ json_t *gwrun__session(const struct gwrun *r)
 	session__put(&o, "tool",
 		     json_pack("{s:s,s:s}", "name", "hopscope", "version", HOPSCOPE_VERSION));
 	session__put(&o, "scenario", scenario(r));
-	session__put(&o, "started", started(r));
+	session__put(&o, "started", ending__started(&r->started));
 	session__put(&o, "duration_s",
 		     session__number((double)(r->ended_ns - r->started_ns) / 1e9));
 	session__put(&o, "complete", json_boolean(!r->incomplete[0]));
@@ -305,7 +280,9 @@ json_t *gwrun__session(const struct gwrun *r)
 	session__put(&o, "accounting", r->has_last ? session__accounting(&r->last) : json_null());
 	session__put(&o, "opaque", r->has_last ? session__opaque(&r->last) : json_null());
 	session__put(&o, "tls", r->has_last ? session__tls(&r->last) : json_null());
-	session__put(&o, "overhead", overhead(r));
+	session__put(
+		&o, "overhead",
+		ending__overhead(r->has_last ? &r->last : NULL, r->has_cost ? &r->cost : NULL));
 	session__put(&o, "containers", containers(r));
 	session__put(&o, "error_bound_percent", session__number(100 * r->scenario->error_bound));
 	session__put(&o, "targets", session__targets(r->targets, r->n_targets));

@@ -17,6 +17,14 @@ static inline uint64_t clock__now(void)
 	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
+/* CLOCK_REALTIME minus CLOCK_MONOTONIC: moves only when somebody sets the clock. */
+static inline int64_t clock__offset(struct timespec *realtime)
+{
+	clock_gettime(CLOCK_REALTIME, realtime);
+	return (int64_t)realtime->tv_sec * (int64_t)NS_PER_S + realtime->tv_nsec -
+	       (int64_t)clock__now();
+}
+
 /* Milliseconds to a deadline for poll(): 0 when it has passed, rounded up. */
 static inline int clock__left_ms(uint64_t deadline_ns)
 {
