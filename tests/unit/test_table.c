@@ -16,6 +16,7 @@
 #include "model/hist.h"
 #include "out/table.h"
 #include "out/text.h"
+#include "out/tree.h"
 #include "random.h"
 
 static struct snapshot_series series[4];
@@ -97,6 +98,32 @@ static void segments_passed_over(void **state)
 	text = printed(&s, &opts);
 	assert_non_null(strstr(text, "segments passed over: owner 2, busy 3\n"));
 	free(text);
+}
+
+/* The same lines below a tree as below the table. */
+static void a_tree_has_the_accounting(void **state)
+{
+	struct snapshot s = base();
+	struct critical_paths none = {0};
+	struct table_opts opts = {0};
+	char *table, *tree = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&tree, &len);
+
+	(void)state;
+	s.has_tls = true;
+	s.tls.conns = 3;
+	s.tls.calls_lost = 2;
+	s.acct.bytes_opaque = 77;
+	table = printed(&s, &opts);
+	assert_int_equal(tree__print(f, &none, &s, &opts), 0);
+	fclose(f);
+	assert_non_null(strstr(table, "\nseen 1,002 = "));
+	assert_non_null(strstr(table, "unanswered: timeout 2\nTLS connections read: 3, lost"));
+	assert_non_null(strstr(table, "not read: 77 bytes\n"));
+	assert_non_null(strstr(tree, strstr(table, "seen 1,002 = ")));
+	free(table);
+	free(tree);
 }
 
 static void bold_header_only_where_asked(void **state)
@@ -337,6 +364,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_table),
 		cmocka_unit_test(segments_passed_over),
+		cmocka_unit_test(a_tree_has_the_accounting),
 		cmocka_unit_test(bold_header_only_where_asked),
 		cmocka_unit_test(fits_into_100_columns),
 		cmocka_unit_test(a_file_gets_names_whole),
