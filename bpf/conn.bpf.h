@@ -332,6 +332,8 @@ static __always_inline void stream_conn__start_over(struct stream_conn *s, __u32
 /* Packets passed unseen between a detach and this attach: start over, without counting a gap. */
 static __noinline void conn__start_over(struct conn *c, __u32 epoch)
 {
+	if (c->attach_epoch)
+		c->fresh = 0;
 	c->attach_epoch = epoch;
 	c->has_seq[IN] = c->has_seq[OUT] = 0;
 	c->lost_ns[IN] = c->lost_ns[OUT] = bpf_ktime_get_ns();

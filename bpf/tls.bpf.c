@@ -48,6 +48,7 @@ struct tls_conn {
 	__u64 ahead;  /* bytes that were read from write calls, and not taken yet */
 	__u64 socket; /* cookie; 0: not known */
 	__u64 guessed;
+	__u64 missed[2]; /* bytes that passed unread: no sequence numbers tell of them */
 };
 
 /*
@@ -268,10 +269,14 @@ static __always_inline bool tls__wanted(struct tls_conn *t, struct wire_acct *a)
 {
 	if (t->conn.filter == FILTER_UNDECIDED)
 		tls__decide(t);
-	if (t->conn.filter == FILTER_UNDECIDED)
+	if (t->conn.filter == FILTER_UNDECIDED) {
 		a->reason[REASON_OWNER]++;
+		t->conn.fresh = 0; /* what is read later is not its first bytes */
+	}
 	return t->conn.filter == FILTER_PASS;
 }
+
+#define TLS_MOST 0x40000000ull /* bytes of a call; more than any library takes */
 
 /* Text for the framers; conn NULL: there is none. */
 struct tls_bytes {
@@ -280,6 +285,22 @@ struct tls_bytes {
 	__u32 n;
 	__u32 dir;
 };
+
+/* Bytes that could not be read leave a gap, or the framers would join what was around them. */
+static __always_inline void tls__miss(struct tls_bytes *b)
+{
+	__sync_fetch_and_add(&b->conn->missed[b->dir & 1], b->n);
+}
+
+static __always_inline void tls__tell_missed(struct tls_conn *t, struct wire_acct *a, __u32 dir)
+{
+	__u64 n = t->missed[dir];
+
+	if (!n)
+		return;
+	__sync_fetch_and_add(&t->missed[dir], -n);
+	conn__missed(&t->conn, a, dir, n < TLS_MOST ? (__u32)n : TLS_MOST, REASON_GAP);
+}
 
 /* The lock is for programs that read or write one connection in two threads. */
 static __always_inline void tls__feed(struct tls_bytes *b)
@@ -292,13 +313,16 @@ static __always_inline void tls__feed(struct tls_bytes *b)
 	if (c->proto == PROTO_OTHER || c->filter == FILTER_STOP)
 		return;
 	a = lane__claim(&lane);
-	if (!a)
+	if (!a) {
+		tls__miss(b);
 		return;
+	}
 	if (c->attach_epoch != epoch)
 		conn__start_over(c, epoch);
 	scratch = bpf_map_lookup_elem(&scratches, &lane);
 	if (scratch && tls__wanted(b->conn, a)) {
 		if (conn__lock(c, dir, 0)) {
+			tls__tell_missed(b->conn, a, dir);
 			scratch->off = 0;
 			scratch->len = b->n;
 			if (b->text.at)
@@ -312,19 +336,21 @@ static __always_inline void tls__feed(struct tls_bytes *b)
 				cause__read(c);
 		} else {
 			a->reason[REASON_BUSY]++;
+			tls__miss(b);
 		}
 	}
 	lane__release(a);
 }
 
-#define TLS_MOST 0x40000000ull /* bytes of a call; more than any library takes */
-
 /* A write begins: of its text, what no write before it has brought. */
 static __always_inline void tls__written(const struct tls_call *call, struct tls_conn *t,
 					 struct tls_bytes *b)
 {
-	__u64 ahead = t->ahead, n = call->size;
+	__u64 ahead, n = call->size;
 
+	if (t->conn.attach_epoch != *(volatile __u32 *)&attach_epoch)
+		t->ahead = 0; /* what was taken of it since was not seen */
+	ahead = t->ahead;
 	if (!call->text.at || n <= ahead)
 		return;
 	if (t->conn.filter == FILTER_UNDECIDED)
@@ -588,7 +614,7 @@ static __always_inline void tls__moved(struct sock *sk, bool read)
 	__u16 local, remote;
 	struct tls_conn *t;
 	struct conn *c;
-	__u64 socket;
+	__u64 socket, guess;
 
 	if (!call || sk->sk_protocol != IPPROTO_TCP)
 		return;
@@ -613,7 +639,11 @@ static __always_inline void tls__moved(struct sock *sk, bool read)
 	t = bpf_map_lookup_elem(&tls_conns, &call->key);
 	if (!t || (t->socket == socket && !t->guessed))
 		return;
-	t->guessed = 0;
+	if (t->guessed) { /* another's, or the same: it is known now */
+		guess = t->socket;
+		bpf_map_delete_elem(&tls_sockets, &guess);
+		t->guessed = 0;
+	}
 	tls__bind(t, socket, local, remote);
 	c = bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (c)

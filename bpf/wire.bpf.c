@@ -174,8 +174,10 @@ static __always_inline bool conn__wanted(struct conn *c, struct wire_acct *a, __
 	}
 	if (targ_named && c->filter == FILTER_UNDECIDED)
 		filter__decide(c);
-	if (c->filter == FILTER_UNDECIDED)
+	if (c->filter == FILTER_UNDECIDED) {
 		a->reason[REASON_OWNER]++;
+		c->fresh = 0; /* what is read later is not its first bytes */
+	}
 	return c->filter == FILTER_PASS;
 }
 
