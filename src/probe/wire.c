@@ -261,12 +261,12 @@ static int attach_iterators(struct wire *w)
 		.map = {.map_fd = (uint32_t)bpf_map__fd(w->skel->maps.conns)}};
 	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
 
-	if (w->sweep)
-		return 0;
-	w->sweep = bpf_program__attach_iter(w->skel->progs.wire_sweep, &opts);
+	if (!w->sweep)
+		w->sweep = bpf_program__attach_iter(w->skel->progs.wire_sweep, &opts);
 	if (!w->sweep)
 		return log_fail(-errno, "cannot attach the sweep iterator: %s", strerror(errno));
-	w->owners = bpf_program__attach_iter(w->skel->progs.wire_owners, NULL);
+	if (!w->owners)
+		w->owners = bpf_program__attach_iter(w->skel->progs.wire_owners, NULL);
 	if (!w->owners)
 		return log_fail(-errno, "cannot attach the file iterator: %s", strerror(errno));
 	return 0;
