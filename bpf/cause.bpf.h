@@ -22,6 +22,12 @@
 
 /* ---- reads */
 
+/* A record stays that long at most, even where an answer is under way for longer. */
+static __always_inline __u64 cause__kept_ns(void)
+{
+	return 9 * targ_timeout_ns;
+}
+
 /* When request `seq` was read; 0: not known. */
 static __always_inline __u64 cause__read_ns(const struct conn *c, __u32 seq)
 {
@@ -187,7 +193,9 @@ __noinline int cause__served(struct wire_acct *acct, struct conn *c, const struc
 	as = e->route << 16 | e->status;
 	if (e->in_task)
 		cause__answers(c, e->seq);
-	if (acct && e->status && (__s64)whole >= 0) {
+	if (acct && e->status && bpf_ktime_get_ns() - e->t0 >= cause__kept_ns()) {
+		cause__count(CAUSE_FORGOTTEN);
+	} else if (acct && e->status && (__s64)whole >= 0) {
 		read = cause__read_ns(c, e->seq);
 		if (read > e->t0 && read - e->t0 <= whole) {
 			queue = read - e->t0;
@@ -385,11 +393,11 @@ static long cause__sweep_id(struct bpf_map *map, const void *key, void *value, v
 	return 0;
 }
 
-static __noinline __attribute__((unused)) int cause__sweep(__u64 before)
+static __noinline __attribute__((unused)) int cause__sweep(void)
 {
-	__u64 more = 8 * targ_timeout_ns;
+	__u64 now = bpf_ktime_get_ns(), kept = cause__kept_ns(), before;
 
-	before = before > more ? before - more : 0;
+	before = now > kept ? now - kept : 0;
 	bpf_for_each_map_elem(&cause_links, cause__sweep_link, &before, 0);
 	bpf_for_each_map_elem(&cause_parents, cause__sweep_parent, &before, 0);
 	bpf_for_each_map_elem(&cause_ids, cause__sweep_id, &before, 0);

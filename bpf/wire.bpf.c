@@ -315,7 +315,7 @@ int wire_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 		return 0;
 	if (!sk) { /* the last call */
 		if (targ_tree)
-			cause__sweep(e.before);
+			cause__sweep();
 		bpf_for_each_map_elem(&flight_overflow, expire__overflow, &e, 0);
 	} else {
 		/* Not ctx->value: the verifier takes a map value with a variable offset only. */

@@ -64,6 +64,7 @@ enum cause_count {
 	CAUSE_NEGATIVE = 12,	/* requests whose parts were longer than they: clock of two CPUs */
 	CAUSE_ACTORS_FULL = 13, /* no room for one more task that reads requests */
 	CAUSE_EVENTS_LOST = 14, /* segments with more messages than were looked at */
+	CAUSE_FORGOTTEN = 15,	/* requests under way for so long that their calls were forgotten */
 	CAUSE_COUNTS = 16
 };
 

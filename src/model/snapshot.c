@@ -428,6 +428,7 @@ const char *cause_count__name(unsigned int count)
 	case CAUSE_NEGATIVE: return "negative";
 	case CAUSE_ACTORS_FULL: return "actors_full";
 	case CAUSE_EVENTS_LOST: return "events_lost";
+	case CAUSE_FORGOTTEN: return "forgotten";
 	case CAUSE_COUNTS: break;
 	}
 	return "?";

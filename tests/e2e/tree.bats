@@ -150,6 +150,16 @@ parts_add_up() {
 	parts_add_up
 }
 
+@test "an answer under way for longer than its calls are kept has no parts" {
+	tree_trace --timeout 0.1
+	[ "$(curl -s "$TREE_URL/drip/a")" = $'hello\nend' ]
+	tree_done
+	jq -e '[.series[] | select(.route == "GET /drip/a" and .role == "server") | .part] |
+		sort == [null, "first_byte"]' "$TREE_JSON"
+	jq -e '.calls.reasons.forgotten == 1' "$TREE_JSON"
+	[ "$(tree_sum '.kind == "linked" and .proto == "http"')" = 1 ]
+}
+
 # p50_of WHERE PART: median of both kinds' part (a jq filter), in microseconds.
 p50_of() {
 	jq "[.critical_paths[] | select(.route | endswith(\"/$1\")) | .parts[] | select($2) | .p50_ns] |
