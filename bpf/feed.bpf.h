@@ -115,8 +115,12 @@ static __noinline __u32 feed__guess(wire_ctx *ctx, struct conn *c, struct wire_a
 {
 	__u32 proto;
 
-	if (c->proto == PROTO_NATS) { /* after the server's INFO in plain text */
-		if (feed__peek(ctx, s) != PROTO_TLS)
+	/*
+	 * After the server's INFO in plain text, and no message has come yet. Else it is bytes that
+	 * happen to begin like a record: what is in flight would be nobody's.
+	 */
+	if (c->proto == PROTO_NATS) {
+		if (c->verbs || feed__peek(ctx, s) != PROTO_TLS)
 			return PROTO_NATS;
 		c->proto = PROTO_TLS;
 		a->proto_conns[PROTO_NATS]--;

@@ -13,6 +13,7 @@
 #define VERB_PUB_OUT 2
 #define VERB_MSG_IN  4
 #define VERB_MSG_OUT 8
+#define VERB_OTHER   16 /* routes', leaf nodes' */
 
 /* Verbs that passed the sockets of a process. An LRU: a process that is gone is forgotten. */
 struct {
@@ -69,7 +70,7 @@ static __always_inline void relay__note(struct conn *c, __u32 dir, const struct 
 	else if (u->verb == NATS_MSG || (u->verb == NATS_HMSG && c->kind == NATS_KIND_CLIENT))
 		verb = out ? VERB_MSG_OUT : VERB_MSG_IN;
 	else
-		return;
+		verb = VERB_OTHER;
 	c->verbs |= verb;
 	relay__tell(c);
 }

@@ -261,6 +261,26 @@ static void test_a_gap_the_other_way(void **state)
 	assert_int_equal(acct_of(&t).unanswered, 2);
 }
 
+/* Bytes that begin like a TLS record, after a request: nothing stays in flight for ever. */
+static void test_no_tls_after_a_message(void **state)
+{
+	struct flow f = new_client(&t, 0), g = new_client(&t, 1);
+
+	(void)state;
+	send_text(&f, IN, INFO);
+	send_text(&f, OUT, "PUB svc _INBOX.a.1 1\r\nx\r\n");
+	send_text(&f, OUT, "\x16\x03\x01 not a line\n");
+	send_bytes(&f, OUT, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11);
+	assert_int_equal(conn_field(&t, 0, "proto"), PROTO_NATS);
+	send_text(&f, OUT, "PUB svc _INBOX.a.2 1\r\nx\r\n");
+	send_text(&f, IN, "MSG _INBOX.a.1 1 1\r\nx\r\n");
+	assert_int_equal(acct_of(&t).matched, 1);
+	send_text(&g, IN, INFO);
+	send_text(&g, OUT, "\x16\x03\x01 not a line\n");
+	send_bytes(&g, OUT, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11);
+	assert_int_equal(conn_field(&t, 1, "proto"), PROTO_TLS);
+}
+
 /* Attached while a payload passes: nothing of it is a message, the rest is. */
 static void test_attach_in_mid_stream(void **state)
 {
@@ -596,6 +616,7 @@ int main(void)
 		with(test_gap_across_a_line, open_default),
 		with(test_a_lost_reply_is_dropped, open_quick),
 		with(test_a_gap_the_other_way, open_quick),
+		with(test_no_tls_after_a_message, open_default),
 		with(test_attach_in_mid_stream, open_default),
 		with(test_attach_invents_nothing, open_default),
 		with(test_attach_again, open_default),
