@@ -11,7 +11,8 @@
 /* A file that was looked into, because some process has it mapped. */
 struct tls_file {
 	uint32_t major, minor;
-	uint64_t inode;
+	uint64_t inode;		   /* 0: it has changed since, and is another entry now */
+	uint64_t size, mtime_ns;   /* when it was read: inodes are used again, files written to */
 	char *path;		   /* as the first process saw it */
 	struct tls_module *module; /* NULL: no TLS library is in it */
 	struct uprobes probes;	   /* in every process that maps it, now or later */

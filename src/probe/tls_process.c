@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -135,6 +136,24 @@ static struct tls_file *known_file(const struct tls *t, const struct map *map)
 	return NULL;
 }
 
+static uint64_t mtime_ns(const struct stat *st)
+{
+	return (uint64_t)st->st_mtim.tv_sec * 1000000000 + (uint64_t)st->st_mtim.tv_nsec;
+}
+
+/*
+ * Is what is there now the file that was read? A probe at another one's offsets would stand in the
+ * middle of an instruction. 0, -ESTALE, or negative errno: it is not there.
+ */
+static int check_file(const struct tls_file *f, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st))
+		return -errno;
+	return f->size == (uint64_t)st.st_size && f->mtime_ns == mtime_ns(&st) ? 0 : -ESTALE;
+}
+
 /* A file that cannot be read is not remembered: mostly the process has just ended. */
 static struct tls_file *new_file(struct tls *t, const struct map *map, const char *path)
 {
@@ -142,6 +161,8 @@ static struct tls_file *new_file(struct tls *t, const struct map *map, const cha
 	struct tls_module *m = calloc(1, sizeof(*m));
 	char *name = strdup(map->path);
 	int fd, err = -ENOMEM;
+	struct stat st;
+	bool known;
 
 	if (more)
 		t->files = more;
@@ -150,9 +171,12 @@ static struct tls_file *new_file(struct tls *t, const struct map *map, const cha
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		goto fail;
-	err = tls_module__read(m, fd);
+	/* First: what changes from here on is noticed before probes are attached. */
+	known = !fstat(fd, &st);
+	if (known)
+		err = tls_module__read(m, fd);
 	close(fd);
-	if (err == -ENOMEM)
+	if (!known || err == -ENOMEM)
 		goto fail;
 	if (err || !m->n) {
 		free(m);
@@ -162,6 +186,8 @@ static struct tls_file *new_file(struct tls *t, const struct map *map, const cha
 	*more = (struct tls_file){.major = map->major,
 				  .minor = map->minor,
 				  .inode = map->inode,
+				  .size = (uint64_t)st.st_size,
+				  .mtime_ns = mtime_ns(&st),
 				  .path = name,
 				  .module = m};
 	if (m)
@@ -175,7 +201,8 @@ fail:
 
 static void refuse(struct tls_file *f, int err)
 {
-	if (err == -ESRCH || err == -ENOENT) /* the process has ended; the next one will do */
+	/* The process has ended, or the file has just changed: the next look will do. */
+	if (err == -ESRCH || err == -ENOENT || err == -ESTALE)
 		return;
 	if (!f->refused)
 		log_warn("cannot probe %s in %s: %s", f->module->library, f->path, strerror(-err));
@@ -188,7 +215,8 @@ static void probe_file(struct tls *t, struct tls_file *f, const char *path)
 
 	if (f->probed || f->refused)
 		return;
-	err = tls__probe(t, &f->probes, f, path, 0);
+	err = check_file(f, path);
+	err = err ? err : tls__probe(t, &f->probes, f, path, 0);
 	if (err)
 		refuse(f, err);
 	f->probed = !err;
@@ -210,7 +238,8 @@ static void probe_process(struct tls *t, struct tls_process *p, struct tls_file 
 	if (!more)
 		return;
 	p->files = more;
-	err = tls__probe(t, &p->probes, f, path, p->pid);
+	err = check_file(f, path);
+	err = err ? err : tls__probe(t, &p->probes, f, path, p->pid);
 	if (err)
 		refuse(f, err);
 	if (!err || f->refused)
@@ -224,6 +253,48 @@ static bool is_candidate(const struct map *map, const char *exe)
 {
 	return map->inode && map->exec &&
 	       (tls_libs__is_named(map->path) || !strcmp(map->path, exe));
+}
+
+static void forget(struct tls_process *p)
+{
+	uprobes__detach(&p->probes);
+	free(p->files);
+	p->files = NULL;
+	p->n_files = 0;
+}
+
+/* The file is another one now: its probes go, and those of processes that have it with them. */
+static void retire(struct tls *t, struct tls_file *f)
+{
+	size_t index = (size_t)(f - t->files);
+
+	log_debug("%s has changed: it is looked into anew", f->path);
+	uprobes__detach(&f->probes);
+	f->probed = false;
+	for (size_t i = 0; i < t->n_processes; i++) {
+		struct tls_process *p = &t->processes[i];
+		bool has = false;
+
+		for (size_t k = 0; k < p->n_files && !has; k++)
+			has = p->files[k] == index;
+		if (has)
+			forget(p);
+	}
+	free(f->module);
+	f->module = NULL;
+	f->inode = 0;
+}
+
+/* The file as it is now; NULL: it cannot be read. */
+static struct tls_file *current_file(struct tls *t, const struct map *map, const char *path)
+{
+	struct tls_file *f = known_file(t, map);
+
+	if (f && check_file(f, path) == -ESTALE) {
+		retire(t, f);
+		f = NULL;
+	}
+	return f ? f : new_file(t, map, path);
 }
 
 static void look_into(struct tls *t, struct tls_process *p)
@@ -244,9 +315,7 @@ static void look_into(struct tls *t, struct tls_process *p)
 		if (!is_candidate(map, exe))
 			continue;
 		file_path(path, sizeof(path), p->pid, map);
-		f = known_file(t, map);
-		if (!f)
-			f = new_file(t, map, path);
+		f = current_file(t, map, path);
 		if (!f || !f->module)
 			continue;
 		if (t->each)
@@ -255,14 +324,6 @@ static void look_into(struct tls *t, struct tls_process *p)
 			probe_file(t, f, path);
 	}
 	maps__free(&maps);
-}
-
-static void forget(struct tls_process *p)
-{
-	uprobes__detach(&p->probes);
-	free(p->files);
-	p->files = NULL;
-	p->n_files = 0;
 }
 
 static void judge(struct tls *t, struct tls_process *p)

@@ -166,12 +166,12 @@ peer_none() {
 			"server 2xx": ($n / 2), "server unanswered": ($n / 2)}'
 }
 
-# held KIND: a peer that waits after its first request. Its stdin is descriptor 5.
+# held KIND [FILE]: a peer that waits after its first request. Its stdin is descriptor 5.
 held() {
 	n=20
 	port=$(free_port)
 	mkfifo "$BATS_TEST_TMPDIR/go"
-	"$targets/$1" "$cert" "$key" hold $n "$port" >"$(out_of peer)" 2>"$(log_of peer)" \
+	"${2:-$targets/$1}" "$cert" "$key" hold $n "$port" >"$(out_of peer)" 2>"$(log_of peer)" \
 		<"$BATS_TEST_TMPDIR/go" 3>&- &
 	SPAWNED=$!
 	e2e_pids+=("$SPAWNED")
@@ -207,6 +207,30 @@ release() {
 	peer_check 'roles | (.client == $n or .client == $n + 1) and
 			.server >= $n - 1 and .server <= .client' \
 		'.accounting.holds'
+}
+
+# sleeps_as FILE: it becomes a program without TLS, its inode stays; for 2 s.
+sleeps_as() {
+	cat "$(command -v sleep)" >"$1"
+	chmod +x "$1"
+	"$1" 2 3>&-
+}
+
+@test "a file that is another one under the same inode is looked into anew" {
+	local file=$BATS_TEST_TMPDIR/changing
+	spawn_out t "$(out_of t)" "$HOPSCOPE" trace --json -v --tls on --comm changing
+	trace_ready t
+	sleeps_as "$file"
+	cat "$targets/tls_peer-static" >"$file"
+	held tls_peer-static "$file"
+	wait_until 20 grep -q 'probing SSL_free in .*changing' "$(log_of t)"
+	release
+	wait_until 10 e2e_ended "$SPAWNED"
+	sleeps_as "$file"
+	[ "$(grep -c 'changing has changed' "$(log_of t)")" = 2 ]
+	trace_stop t
+	peer_none
+	peer_check 'roles | .client >= $n and .server >= $n - 1' '.accounting.holds'
 }
 
 @test "node: carries the bytes itself, its socket is found all the same" {
