@@ -187,8 +187,10 @@ static __noinline void conn__missed(struct conn *c, struct wire_acct *a, __u32 d
 		synced = c->nats[dir & 1].sync == NATS_SYNCED;
 		lost = nats_dir__gap(&c->nats[dir & 1], n);
 	}
-	if (!c->proto)
+	if (!c->proto) {
+		c->fresh = 0;
 		return;
+	}
 	if (lost) {
 		c->lost_ns[dir & 1] = bpf_ktime_get_ns();
 		if (synced) {

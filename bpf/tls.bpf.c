@@ -113,7 +113,7 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 16384);
 	__type(key, __u64);
-	__type(value, __u32);
+	__type(value, __u64); /* number of the connection that guessed it last */
 } tls_sockets SEC(".maps");
 
 /* Programs that began: userspace looks at what they map. */
@@ -171,8 +171,9 @@ static __always_inline void *tls__table(void *map, const void *key, bool create)
 	if (v || !create)
 		return v;
 	blank = bpf_map_lookup_elem(&tls_blanks, &zero);
-	if (!blank || bpf_map_update_elem(map, key, blank, BPF_NOEXIST))
+	if (!blank)
 		return NULL;
+	bpf_map_update_elem(map, key, blank, BPF_NOEXIST); /* or another thread was quicker */
 	return bpf_map_lookup_elem(map, key);
 }
 
@@ -235,6 +236,12 @@ static __noinline struct tls_conn *tls__create(const struct tls_key *key)
 	}
 	if (t->conn.cookie)
 		return t;
+	/* Without it, nothing would tell that the connection ended with its process. */
+	if (bpf_map_update_elem(&tls_processes, &tgid, &one, BPF_ANY)) {
+		bpf_map_delete_elem(&tls_conns, key);
+		TLS_COUNT(conns_lost);
+		return NULL;
+	}
 	t->conn.attach_epoch = *(volatile __u32 *)&attach_epoch;
 	t->conn.cgroup = bpf_get_current_cgroup_id();
 	conn__set_owner(&t->conn, task->group_leader); /* nothing is decided: there is no cookie */
@@ -242,7 +249,6 @@ static __noinline struct tls_conn *tls__create(const struct tls_key *key)
 	if (targ_n_cgroups && !tls__in_cgroups())
 		t->conn.filter = FILTER_STOP;
 	TLS_COUNT(conns);
-	bpf_map_update_elem(&tls_processes, &tgid, &one, BPF_ANY);
 	return t;
 }
 
@@ -261,6 +267,19 @@ static __always_inline void tls__bind(struct tls_conn *t, __u64 socket, __u16 lo
 	t->conn.port_local = local;
 	t->conn.port_remote = remote;
 	t->conn.claimed = filter__port(&t->conn);
+}
+
+/* The guess was another's, or it is known now. Meanwhile the socket may be another connection's. */
+static __always_inline void tls__forget_guess(struct tls_conn *t)
+{
+	__u64 socket = t->socket, *who;
+
+	if (!t->guessed)
+		return;
+	t->guessed = 0;
+	who = bpf_map_lookup_elem(&tls_sockets, &socket);
+	if (who && *who == t->conn.cookie)
+		bpf_map_delete_elem(&tls_sockets, &socket);
 }
 
 /* ---- bytes */
@@ -290,6 +309,7 @@ struct tls_bytes {
 static __always_inline void tls__miss(struct tls_bytes *b)
 {
 	__sync_fetch_and_add(&b->conn->missed[b->dir & 1], b->n);
+	b->conn->conn.fresh = 0;
 }
 
 static __always_inline void tls__tell_missed(struct tls_conn *t, struct wire_acct *a, __u32 dir)
@@ -408,13 +428,12 @@ static __always_inline bool call__nested(const struct tls_call *call, __u64 sp, 
  */
 static __always_inline void call__guess(struct tls_call *call, struct tls_conn *t)
 {
-	__u64 socket = call->last_socket;
-	__u32 one = 1;
+	__u64 socket = call->last_socket, number = t->conn.cookie;
 
 	if (t->socket || !socket)
 		return;
 	call->last_socket = 0;
-	if (bpf_map_update_elem(&tls_sockets, &socket, &one, BPF_ANY))
+	if (bpf_map_update_elem(&tls_sockets, &socket, &number, BPF_ANY))
 		TLS_COUNT(sockets_lost);
 	t->guessed = 1;
 	TLS_COUNT(guessed);
@@ -573,15 +592,12 @@ static __noinline int tls__ends(const struct tls_key *key)
 {
 	struct tls_conn *t = bpf_map_lookup_elem(&tls_conns, key);
 	struct tls_key ended = {.tgid = TLS_ENDED};
-	__u64 socket;
 
 	if (!t)
 		return 0;
-	socket = t->socket;
-	if (!socket)
+	if (!t->socket)
 		TLS_COUNT(no_socket);
-	else if (t->guessed)
-		bpf_map_delete_elem(&tls_sockets, &socket);
+	tls__forget_guess(t);
 	ended.object = t->conn.cookie;
 	if (!tls__is_idle(&t->conn) && bpf_map_update_elem(&tls_conns, &ended, t, BPF_ANY))
 		TLS_COUNT(ends_lost);
@@ -614,7 +630,7 @@ static __always_inline void tls__moved(struct sock *sk, bool read)
 	__u16 local, remote;
 	struct tls_conn *t;
 	struct conn *c;
-	__u64 socket, guess;
+	__u64 socket;
 
 	if (!call || sk->sk_protocol != IPPROTO_TCP)
 		return;
@@ -639,11 +655,7 @@ static __always_inline void tls__moved(struct sock *sk, bool read)
 	t = bpf_map_lookup_elem(&tls_conns, &call->key);
 	if (!t || (t->socket == socket && !t->guessed))
 		return;
-	if (t->guessed) { /* another's, or the same: it is known now */
-		guess = t->socket;
-		bpf_map_delete_elem(&tls_sockets, &guess);
-		t->guessed = 0;
-	}
+	tls__forget_guess(t);
 	tls__bind(t, socket, local, remote);
 	c = bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (c)
@@ -704,7 +716,8 @@ int BPF_PROG(tls_exit, struct task_struct *task)
 	return 0;
 }
 
-static __always_inline void tls__expire(struct tls_conn *t, struct expire_ctx *e, __u64 ended)
+/* False: no lane was free, the next sweep will do. */
+static __always_inline bool tls__expire(struct tls_conn *t, struct expire_ctx *e, __u64 ended)
 {
 	struct conn *c = &t->conn;
 	__u32 lane;
@@ -712,7 +725,7 @@ static __always_inline void tls__expire(struct tls_conn *t, struct expire_ctx *e
 	e->conn = c;
 	e->acct = lane__claim(&lane);
 	if (!e->acct)
-		return;
+		return false;
 	lane |= (__u32)(ended - 1); /* none, where it has not ended */
 	e->scratch = bpf_map_lookup_elem(&scratches, &lane);
 	if (c->flights && proto__is_stream(c->proto))
@@ -726,6 +739,7 @@ static __always_inline void tls__expire(struct tls_conn *t, struct expire_ctx *e
 	if (targ_tree && e->scratch && e->scratch->n_events)
 		cause__hear(e->acct, c, e->scratch, 0);
 	lane__release(e->acct);
+	return true;
 }
 
 __u32 tls_reasons[2] = {REASON_TIMEOUT, REASON_CLOSED};
@@ -749,8 +763,7 @@ int tls_sweep(struct bpf_iter__bpf_map_elem *ctx)
 		return 0;
 	e.before = expire__ago(targ_timeout_ns) | (0 - ended);
 	e.reason = *(volatile __u32 *)&tls_reasons[ended];
-	tls__expire(t, &e, ended);
-	if (ended) {
+	if (tls__expire(t, &e, ended) && ended) {
 		bpf_map_delete_elem(&tls_rings, &key.object);
 		bpf_map_delete_elem(&tls_flights, &key.object);
 		bpf_map_delete_elem(&tls_conns, &key);

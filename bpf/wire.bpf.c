@@ -189,8 +189,10 @@ static __always_inline void segment__pass(struct __sk_buff *skb, struct conn *c,
 	struct wire_acct *a;
 
 	a = lane__claim(&lane);
-	if (!a)
+	if (!a) {
+		c->fresh = 0;
 		return;
+	}
 	if (c->attach_epoch != epoch)
 		conn__start_over(c, epoch);
 	scratch = bpf_map_lookup_elem(&scratches, &lane);
@@ -207,6 +209,7 @@ static __always_inline void segment__pass(struct __sk_buff *skb, struct conn *c,
 			conn__unlock(c, dir);
 		} else {
 			a->reason[REASON_BUSY]++;
+			c->fresh = 0;
 		}
 	}
 	lane__release(a);
