@@ -309,7 +309,7 @@ static int scan(struct heap *h, struct watched *w, bool *changed)
 			continue;
 		}
 		failed = failed ? failed : probe_map(h, w, m, path);
-		if (!failed) {
+		if (!failed && m) {
 			add_ranges(&ranges, m, &maps.map[i]);
 		} else if (failed == -ESRCH) {
 			err = failed;
@@ -433,7 +433,7 @@ static int by_life(const void *a, const void *b)
 static void take_in_new(struct heap *h)
 {
 	int fd = bpf_map__fd(h->skel->maps.processes);
-	struct newcomer new[HEAP_MAX_PROCESSES];
+	struct newcomer new[HEAP_MAX_PROCESSES] = {0};
 	struct heap_process p;
 	uint32_t pid, *at = NULL;
 	size_t n = 0;

@@ -287,7 +287,9 @@ static int scan_entries(pid_t pid, int fd, pagemap_fn fn, void *ctx)
 	int err;
 
 	e.buf = malloc(READ_PAGES * sizeof(*e.buf));
-	err = !e.buf ? -ENOMEM : e.huge_pages > READ_PAGES ? -EOPNOTSUPP : 0;
+	err = !e.buf ? -ENOMEM : 0;
+	if (!e.huge_pages || e.huge_pages > READ_PAGES)
+		err = -EOPNOTSUPP;
 	if (!err)
 		err = entries__walk(&e, pid, shift);
 	if (e.run.n)
