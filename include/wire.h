@@ -212,7 +212,7 @@ struct route_key {
 	char name[ROUTE_LEN];
 };
 
-enum wire_record { RECORD_EXEMPLAR = 1 };
+enum wire_record { RECORD_EXEMPLAR = 1, RECORD_TIMELINE = 2 }; /* the latter: hop.h */
 
 /* One slow or sampled exchange. */
 struct wire_exemplar {

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "cause.h"
+#include "model/hops.h"
 #include "opaque.h"
 #include "tls_record.h"
 #include "wire.h"
@@ -65,6 +66,7 @@ struct snapshot {
 	struct snapshot_edge *edges; /* owned */
 	size_t n_edges;
 	uint64_t cause[CAUSE_COUNTS]; /* enum cause_count */
+	struct hops hops;
 	struct snapshot_program programs[20];
 	size_t n_programs;
 	struct snapshot_opaque *opaque; /* owned */

@@ -45,6 +45,11 @@ struct wire_opts {
 	const char *pods[WIRE_MAX_FILTER];
 	size_t n_pods;
 	bool tree;	       /* link calls to the requests that caused them */
+	bool hops;	       /* record which sockets each exchange passes: include/hop.h */
+	bool sched;	       /* with hops: how long readers waited for a processor */
+	uint32_t hop_sample;   /* 0, 1: every exchange; N: one in N, the same on every socket */
+	uint32_t hop_table;    /* 0: 32768 exchanges in flight, else a power of two */
+	uint32_t hop_paths;    /* 0: 128 */
 	bool names;	       /* call cgroups by their containers' names, where known */
 	const char *host_root; /* where the runtimes' files are; NULL: "/" */
 	bool tls; /* read the text of TLS connections: probes on their libraries' functions */
@@ -81,6 +86,16 @@ void wire__notice(struct wire *w);
  */
 typedef void (*wire_exemplar_fn)(void *ctx, const struct wire_exemplar *e);
 int wire__drain(struct wire *w, wire_exemplar_fn fn, void *ctx);
+
+/*
+ * With `hops`: slow and sampled exchanges that wait in the ring; names filled in. Never blocks.
+ * Number handed over or negative errno. From then on `slow_ns` is what makes an exchange slow,
+ * until it is called again (0: only samples; UINT64_MAX: as before), and one in `sample` (0: none)
+ * comes, too.
+ */
+typedef void (*wire_timeline_fn)(void *ctx, const struct hops_timeline *t);
+int wire__timelines(struct wire *w, uint64_t slow_ns, uint32_t sample, wire_timeline_fn fn,
+		    void *ctx);
 
 /* With `tls`: how libraries are probed, and where; a line for people. "" without. */
 void wire__tls_found(const struct wire *w, char *buf, size_t size);
