@@ -73,7 +73,8 @@ __noinline int cause__read(struct conn *c)
 	if (!c)
 		return 0;
 	if (conn__proto(c) == PROTO_HTTP && c->cause.role == ROLE_SERVER) {
-		conn__note_read(c);
+		if (targ_parts)
+			conn__note_read(c);
 		cause__take(c, 1);
 		return 0;
 	}
@@ -175,40 +176,50 @@ static __always_inline void cause__answers(struct conn *c, __u32 seq)
 		a->acted = 1;
 }
 
+/* Where the time of a request went that has its answer. `p`: its calls; NULL: it made none. */
+static __always_inline void cause__parts(struct wire_acct *acct, struct conn *c,
+					 struct cause_parent *p, const struct cause_ending *e)
+{
+	__u64 read, whole = e->end - e->t0, any = 0, queue = 0;
+	__u32 as = e->route << 16 | e->status;
+
+	if (bpf_ktime_get_ns() - e->t0 >= cause__kept_ns()) {
+		cause__count(CAUSE_FORGOTTEN);
+		return;
+	}
+	if ((__s64)whole < 0)
+		return;
+	read = cause__read_ns(c, e->seq);
+	if (read > e->t0 && read - e->t0 <= whole) {
+		queue = read - e->t0;
+		cause__part(acct, c, as, PART_QUEUE, queue);
+	}
+	if (p)
+		any = cause__children(acct, c, p, as, e->end);
+	if (queue + any > whole) {
+		cause__count(CAUSE_NEGATIVE);
+		any = whole - queue;
+	}
+	cause__part(acct, c, as, PART_SELF, whole - queue - any);
+}
+
 /*
  * A request of a server has its answer. status 0: it never gets one. `end`: when its last byte
  * passed.
  */
 __noinline int cause__served(struct wire_acct *acct, struct conn *c, const struct cause_ending *e)
 {
-	__u64 ref, read, whole, any = 0, queue = 0;
 	struct cause_parent *p;
-	__u32 as;
+	__u64 ref;
 
 	if (!c || !e)
 		return 0;
 	ref = cause__ref(c, e->seq);
 	p = bpf_map_lookup_elem(&cause_parents, &ref);
-	whole = e->end - e->t0;
-	as = e->route << 16 | e->status;
 	if (e->in_task)
 		cause__answers(c, e->seq);
-	if (acct && e->status && bpf_ktime_get_ns() - e->t0 >= cause__kept_ns()) {
-		cause__count(CAUSE_FORGOTTEN);
-	} else if (acct && e->status && (__s64)whole >= 0) {
-		read = cause__read_ns(c, e->seq);
-		if (read > e->t0 && read - e->t0 <= whole) {
-			queue = read - e->t0;
-			cause__part(acct, c, as, PART_QUEUE, queue);
-		}
-		if (p)
-			any = cause__children(acct, c, p, as, e->end);
-		if (queue + any > whole) {
-			cause__count(CAUSE_NEGATIVE);
-			any = whole - queue;
-		}
-		cause__part(acct, c, as, PART_SELF, whole - queue - any);
-	}
+	if (targ_parts && acct && e->status)
+		cause__parts(acct, c, p, e);
 	if (p)
 		bpf_map_delete_elem(&cause_parents, &ref);
 	cause__release(c, e->seq);

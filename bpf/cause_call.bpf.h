@@ -39,18 +39,19 @@ __noinline __u64 cause__whose(struct conn *c, __u32 in_task)
 
 	if (!c)
 		return 0;
+	a = in_task ? actor__of(t) : NULL;
 	/* Until the first answer: a pipeline may be written at once, or one by one. */
 	ref = c->cause.opener;
-	if (ref == CAUSE_UNKNOWN) {
+	/* Or a relay opened it before there was a request: with one in hand, it is that one's. */
+	if (ref == CAUSE_UNKNOWN && !(a && a->open == 1)) {
 		c->cause.batch_why = CAUSE_NO_REQUEST;
 		return 0;
 	}
-	if (ref && bpf_map_lookup_elem(&cause_parents, &ref)) {
+	if (ref > CAUSE_UNKNOWN && bpf_map_lookup_elem(&cause_parents, &ref)) {
 		c->cause.batch_why = CAUSE_BY_CONNECT;
 		return ref;
 	}
 	c->cause.opener = 0;
-	a = in_task ? actor__of(t) : NULL;
 	if (!a) {
 		c->cause.batch_why = CAUSE_NO_TASK;
 		return 0;
@@ -147,6 +148,25 @@ static __always_inline bool link__get(struct conn *c, const struct cause_link_ke
 	if (far)
 		*out = *far;
 	return far;
+}
+
+/*
+ * The request whose call `id` of the connection is, as hop__id_at() names it. 0: it has none, or
+ * that is not known.
+ */
+__noinline __u64 cause__caller(struct conn *c, __u64 id)
+{
+	struct cause_link_key key = {.id = id};
+	struct cause_link l;
+	struct cause_parent *p;
+
+	if (!c)
+		return 0;
+	key.cookie = c->cookie;
+	if (!link__get(c, &key, &l))
+		return 0;
+	p = bpf_map_lookup_elem(&cause_parents, &l.parent);
+	return p ? p->hop : 0;
 }
 
 /* Takes it away; one of answer, sweep and close does. */

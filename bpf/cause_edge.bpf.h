@@ -8,6 +8,7 @@
 
 #include "cause.h"
 #include "fifo.bpf.h"
+#include "hop_id.bpf.h"
 
 const volatile __u32 targ_max_edges = 256;
 
@@ -34,6 +35,7 @@ struct cause_busy {
 struct cause_parent {
 	__u64 t0;
 	__u64 cgroup;
+	__u64 hop; /* with targ_hops: see hop__id_at() */
 	__u32 route;
 	__u32 tgid;
 	struct cause_busy any;
@@ -60,6 +62,7 @@ struct cause_actor {
 	__u64 read_ref; /* the request read last, of which the rest is */
 	__u64 t0;
 	__u64 cgroup;
+	__u64 hop;
 	__u32 route;
 	__u32 open; /* requests it has read that are not answered */
 	__u32 tgid;

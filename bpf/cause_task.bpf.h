@@ -106,6 +106,7 @@ __noinline int cause__adopt(struct cause_actor *a)
 		return 0;
 	p->t0 = a->t0;
 	p->cgroup = a->cgroup;
+	p->hop = a->hop;
 	p->route = a->route;
 	p->tgid = a->tgid;
 	return 1;
@@ -158,6 +159,8 @@ __noinline int cause__take(struct conn *c, __u32 make)
 	a->read_ref = ref;
 	a->t0 = e->t0;
 	a->cgroup = c->cgroup;
+	if (targ_hops)
+		a->hop = hop__id_at(c, true, c->stream.at[seq & (FIFO_FIRST - 1)]);
 	a->route = fifo__route_of(word);
 	if (c->cause.taken != (seq | CAUSE_TAKEN)) {
 		c->cause.taken = seq | CAUSE_TAKEN;

@@ -41,8 +41,9 @@ struct listener {
 
 /* Of a connection where answers come in order. */
 struct stream_conn {
-	__u64 begin_ns[2]; /* when the unit under way began, by direction */
-	__u64 last_ns;	   /* of an answer that the connection's end ends: its last byte */
+	__u64 begin_ns[2];  /* when the unit under way began, by direction */
+	__u64 last_ns;	    /* of an answer that the connection's end ends: its last byte */
+	__u32 begin_seq[2]; /* where: TCP sequence number of its first byte */
 	union {
 		struct {
 			struct http_pair pair;
@@ -54,6 +55,7 @@ struct stream_conn {
 		} redis;
 	};
 	struct fifo_entry first[FIFO_FIRST];
+	__u32 at[FIFO_FIRST]; /* begin_seq of these */
 };
 
 #define LISTENERS	16
@@ -92,6 +94,7 @@ struct conn {
 	__u8 fresh;	 /* nothing had passed when it was first seen */
 	__u8 pad1;
 	__u64 last_route; /* hash and route of the last subject or path, as in route_cache */
+	struct hop_conn hops;
 	union {
 		struct { /* NATS, and as long as nothing else looks likely */
 			struct nats_dir nats[2];
@@ -115,11 +118,15 @@ struct {
 
 /*
  * BPF_PROG_TEST_RUN makes a new socket for every run. For the tests, and only for them, the state
- * of four connections is kept in an array; a connection is the sum of its ports.
+ * of some connections is kept in an array; a connection is the sum of its ports.
  */
 const volatile bool targ_test;
+const volatile __u32 targ_test_conns = 4; /* a power of two */
 
 const volatile bool targ_tree; /* which calls belong to which request: cause.bpf.h */
+const volatile bool targ_hops; /* which sockets an exchange passes: hops.bpf.h */
+
+const volatile bool targ_parts; /* with targ_tree: how much of a request's time its calls took */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -281,7 +288,7 @@ static __always_inline bool sock__is_fresh(struct bpf_sock *sk)
 static __always_inline struct conn *conn__create(struct __sk_buff *skb, struct bpf_sock *sk,
 						 __u16 local, __u16 remote)
 {
-	__u32 at = (local + remote) & 3;
+	__u32 at = (local + remote) & (targ_test_conns - 1);
 	struct conn *c;
 
 	if (targ_test)

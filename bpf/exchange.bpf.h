@@ -33,12 +33,16 @@ struct exchange {
 	__u64 t0;
 	__u64 word;
 	__u64 seq; /* its lower 15 bits are certain */
+	__u32 at;  /* sequence number of its first byte */
+	__u32 pad;
 };
 
 /* A request that opens one. */
 struct opening {
 	__u32 seq;
 	__u32 waiting; /* so many requests in front of it wait for their answers */
+	__u32 at;      /* sequence number of its first byte */
+	__u32 pad;
 	__u64 t0;
 	__u64 word; /* without the tag */
 };
@@ -48,7 +52,7 @@ struct answer {
 	__u64 end;
 	__u64 bytes;
 	__u32 status;
-	__u32 pad;
+	__u32 at; /* sequence number behind its last byte; 0: not known */
 };
 
 struct overflow_key {

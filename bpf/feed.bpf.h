@@ -10,6 +10,7 @@
 #define HOPSCOPE_FEED_BPF_H
 
 #include "cause.bpf.h"
+#include "hops.bpf.h"
 #include "http.bpf.h"
 #include "nats.bpf.h"
 #include "redis.bpf.h"

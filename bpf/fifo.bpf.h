@@ -13,6 +13,8 @@
 #include "cause_tell.bpf.h"
 #include "exemplar.bpf.h"
 #include "flight.bpf.h"
+#include "hop_id.bpf.h"
+#include "hops_tell.bpf.h"
 #include "source.bpf.h"
 
 #define FIFO_SLOTS 1024 /* 16 KiB, see FLIGHT_SETS */
@@ -97,6 +99,35 @@ static __always_inline void cause__tell_end(struct lane_scratch *s)
 	e->status = s->answer.status;
 }
 
+/* ---- for hops.bpf.h */
+
+static __always_inline void fifo__hop_open(const struct conn *c, struct lane_scratch *s)
+{
+	bool server = s->opening.word & FIFO_SERVER;
+	struct hop_event *e = hops__write(s, HOP_OPENED, hop__id_at(c, server, s->opening.at),
+					  fifo__role_of(s->opening.word), server ? IN : OUT);
+
+	if (!e)
+		return;
+	e->at = s->opening.t0;
+	e->seq = s->opening.at - s->seq;
+	e->route = (__u16)fifo__route_of(s->opening.word);
+	e->number = s->opening.seq;
+}
+
+static __always_inline void fifo__hop_end(const struct conn *c, struct lane_scratch *s)
+{
+	bool server = s->x.word & FIFO_SERVER;
+	struct hop_event *e = hops__write(s, HOP_CLOSED, hop__id_at(c, server, s->x.at),
+					  fifo__role_of(s->x.word), server ? OUT : IN);
+
+	if (!e)
+		return;
+	e->at = s->answer.end;
+	e->seq = s->answer.at - 1 - s->seq; /* read when its last byte is */
+	e->status = (__u8)s->answer.status;
+}
+
 static __always_inline bool fifo__take(struct fifo_entry *e, __u32 seq, struct exchange *out)
 {
 	__u64 word = *(volatile __u64 *)&e->word;
@@ -109,18 +140,65 @@ static __always_inline bool fifo__take(struct fifo_entry *e, __u32 seq, struct e
 	return __sync_val_compare_and_swap(&e->word, word, 0) == word;
 }
 
+/*
+ * Where requests in rings begin: a ring has no room for it (a socket may have 20 KiB). An LRU, as
+ * what is given up is not taken out; what is lost here costs no more than a span of a deep
+ * pipeline.
+ */
+struct fifo_far_key {
+	__u64 cookie;
+	__u64 seq;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1); /* set before loading */
+	__type(key, struct fifo_far_key);
+	__type(value, __u32);
+} fifo_far SEC(".maps");
+
+static __always_inline void fifo__put_far(struct conn *c, struct lane_scratch *s)
+{
+	struct fifo_far_key key = {.cookie = c->cookie, .seq = s->opening.seq};
+
+	bpf_map_update_elem(&fifo_far, &key, &s->opening.at, BPF_ANY);
+}
+
+static __always_inline __u32 fifo__far_at(const struct conn *c, __u32 seq)
+{
+	struct fifo_far_key key = {.cookie = c->cookie, .seq = seq};
+	__u32 *at = bpf_map_lookup_elem(&fifo_far, &key);
+
+	return at ? *at : 0;
+}
+
+static __always_inline bool fifo__take_first(struct conn *c, __u32 seq, struct exchange *out)
+{
+	out->at = c->stream.at[seq & (FIFO_FIRST - 1)];
+	return fifo__take(&c->stream.first[seq & (FIFO_FIRST - 1)], seq, out);
+}
+
+static __always_inline bool fifo__take_far(struct conn *c, struct fifo_ring *ring, __u32 seq,
+					   struct exchange *out)
+{
+	if (!fifo__take(&ring->slot[seq & (FIFO_SLOTS - 1)], seq, out))
+		return false;
+	out->at = targ_hops ? fifo__far_at(c, seq) : 0;
+	return true;
+}
+
 /* Takes out request `seq`, wherever it is. */
 static __always_inline bool fifo__find(wire_ctx *ctx, struct conn *c, __u32 seq,
 				       struct exchange *out)
 {
 	struct fifo_ring *ring;
 
-	if (fifo__take(&c->stream.first[seq & (FIFO_FIRST - 1)], seq, out))
+	if (fifo__take_first(c, seq, out))
 		return true;
 	if (!c->flights)
 		return false;
 	ring = wire_ctx__ring(ctx, c, false);
-	return ring && fifo__take(&ring->slot[seq & (FIFO_SLOTS - 1)], seq, out);
+	return ring && fifo__take_far(c, ring, seq, out);
 }
 
 /* An exchange that was taken out ends without an answer. */
@@ -184,8 +262,11 @@ static __noinline struct fifo_entry *fifo__more(wire_ctx *ctx, struct conn *c, s
 	}
 	c->flights = 1;
 	e = &ring->slot[s->opening.seq & (FIFO_SLOTS - 1)];
-	if (fifo__room(c, a, s, e))
+	if (fifo__room(c, a, s, e)) {
+		if (targ_hops)
+			fifo__put_far(c, s);
 		return e;
+	}
 	a->reason[REASON_TABLE_FULL]++;
 	return NULL;
 }
@@ -197,7 +278,9 @@ static __always_inline void fifo__open(wire_ctx *ctx, struct conn *c, struct wir
 	struct fifo_entry *e = &c->stream.first[s->opening.seq & (FIFO_FIRST - 1)];
 
 	a->seen++;
-	if (!fifo__room(c, a, s, e)) {
+	if (fifo__room(c, a, s, e)) {
+		c->stream.at[s->opening.seq & (FIFO_FIRST - 1)] = s->opening.at;
+	} else {
 		e = fifo__more(ctx, c, a, s);
 		if (!e) {
 			a->dropped++;
@@ -209,6 +292,8 @@ static __always_inline void fifo__open(wire_ctx *ctx, struct conn *c, struct wir
 	a->in_flight++;
 	if (targ_tree)
 		cause__tell_open(s);
+	if (targ_hops)
+		fifo__hop_open(c, s);
 }
 
 static __always_inline bool fifo__asked_at(struct fifo_entry *e, __u32 seq, __u64 bytes)
@@ -251,6 +336,8 @@ __noinline int exchange__end(struct wire_acct *a, struct conn *c, struct lane_sc
 	a->matched++;
 	if (targ_tree)
 		cause__tell_end(s);
+	if (targ_hops)
+		fifo__hop_end(c, s);
 #pragma clang loop unroll(disable)
 	do {
 		ns = (part ? s->answer.begin : s->answer.end) - s->x.t0;

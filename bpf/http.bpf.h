@@ -87,6 +87,7 @@ static __always_inline void http__asked(wire_ctx *ctx, struct conn *c, struct wi
 	s->opening.seq = s->http.seq;
 	s->opening.waiting = s->http.seq - STREAM_GET(p->answered);
 	s->opening.t0 = c->stream.begin_ns[dir & 1];
+	s->opening.at = c->stream.begin_seq[dir & 1];
 	s->opening.word = (__u64)http__route(c, a, s) << 16 | (dir == IN ? FIFO_SERVER : 0);
 	fifo__open(ctx, c, a, s);
 }
@@ -131,6 +132,7 @@ static __always_inline void http__answered(wire_ctx *ctx, struct conn *c, struct
 	}
 	s->answer.begin = c->stream.begin_ns[dir & 1];
 	s->answer.end = stream_run__now(&s->stream);
+	s->answer.at = stream__seq(s);
 	s->answer.bytes = s->http.bytes;
 	s->answer.status = http__outcome(status);
 	exchange__end(a, c, s);
@@ -143,7 +145,7 @@ __noinline int http__on_event(wire_ctx *ctx, struct conn *c, struct wire_acct *a
 	if (!c || !a || !s)
 		return 0;
 	switch (s->http.what) {
-	case HTTP_ON_BEGIN: c->stream.begin_ns[dir & 1] = stream_run__now(&s->stream); break;
+	case HTTP_ON_BEGIN: stream__begins(c, s, dir); break;
 	case HTTP_ON_LINE:
 		if (s->http.m_role == HTTP_REQUEST)
 			http__asked(ctx, c, a, s, dir);
@@ -202,11 +204,12 @@ static __always_inline void http__closed(struct conn *c, struct wire_acct *a,
 
 	if (d->state != HTTP_S_CLOSE || d->s.sync != STREAM_SYNCED || !d->paired)
 		return;
-	if (!fifo__take(&c->stream.first[d->seq & (FIFO_FIRST - 1)], d->seq, &s->x) &&
-	    !(ring && fifo__take(&ring->slot[d->seq & (FIFO_SLOTS - 1)], d->seq, &s->x)))
+	if (!fifo__take_first(c, d->seq, &s->x) &&
+	    !(ring && fifo__take_far(c, ring, d->seq, &s->x)))
 		return;
 	s->answer.begin = c->stream.begin_ns[dir];
 	s->answer.end = c->stream.last_ns;
+	s->answer.at = 0;
 	s->answer.bytes = d->s.bytes;
 	s->answer.status = http__outcome(d->status);
 	exchange__end(a, c, s);

@@ -14,14 +14,17 @@
 #include "route.h"
 #include "cause_conn.bpf.h"
 #include "exchange.bpf.h"
+#include "hops_conn.bpf.h"
 
 /* Variables that all objects on these maps have in common: see src/probe/shared.h. */
 #define SHARED SEC(".data.shared")
 
 /* Payload bytes pass through here: not mmapable. */
 struct lane_scratch {
-	__u32 off;	      /* the segment: of its payload in the packet, and */
-	__u32 len;	      /* its bytes */
+	__u32 off; /* the segment: of its payload in the packet, and */
+	__u32 len; /* its bytes */
+	__u32 seq; /* of the first one on its connection; TLS: 0 */
+	__u32 pad;
 	struct flight flight; /* being opened */
 	struct flight closed;
 	struct overflow_val overflow;
@@ -40,6 +43,12 @@ struct lane_scratch {
 	__u32 n_events; /* with targ_tree only */
 	__u32 events_lost;
 	struct cause_event event[CAUSE_EVENTS];
+	__u32 lane; /* its number; with targ_hops only, as what follows */
+	__u32 n_hops;
+	__u32 hops_lost;
+	__u32 hops_out;
+	struct hop_event hop_event[HOP_EVENTS];
+	struct hop_work hop_work;
 };
 
 struct {

@@ -11,6 +11,7 @@
 #include "exemplar.bpf.h"
 #include "flight.bpf.h"
 #include "hash.bpf.h"
+#include "hops_tell.bpf.h"
 #include "kept.bpf.h"
 #include "relay.bpf.h"
 #include "source.bpf.h"
@@ -129,6 +130,34 @@ static __always_inline void nats__tell_open(struct lane_scratch *s)
 		e->at = s->flight.t0;
 }
 
+/* Hops, for hops.bpf.h. */
+static __always_inline __u32 nats_run__begin(const struct nats_run *r)
+{
+	return r->next - (r->end - r->pos);
+}
+
+static __always_inline void nats__hop_end(struct lane_scratch *s, __u32 dir)
+{
+	struct hop_event *e = hops__tell(s, HOP_CLOSED, s->closed.id, s->closed.role, dir);
+
+	if (!e)
+		return;
+	e->at = s->run.now;
+	e->seq = nats_run__begin(&s->run);
+	e->status = (__u8)nats__outcome(&s->run.unit);
+}
+
+static __always_inline void nats__hop_open(struct lane_scratch *s, __u32 dir)
+{
+	struct hop_event *e = hops__tell(s, HOP_OPENED, s->flight.id, s->flight.role, dir);
+
+	if (!e)
+		return;
+	e->at = s->flight.t0;
+	e->seq = nats_run__begin(&s->run);
+	e->route = s->flight.route;
+}
+
 /*
  * Takes out the exchange that a reply with this id closes: its request went the other way. An id
  * may have been put into any of the three places.
@@ -169,6 +198,8 @@ static __always_inline bool nats__close(wire_ctx *ctx, struct conn *c, struct wi
 		listener__answers(c, f->route);
 	if (targ_tree && f->role == ROLE_CLIENT)
 		nats__tell_end(s);
+	if (targ_hops)
+		nats__hop_end(s, dir);
 	relay__look(c);
 	v = series__get(a, c, f->route, relay__role(c, f->role), nats__outcome(&r->unit));
 	if (!v)
@@ -231,6 +262,8 @@ static __always_inline void nats__open(wire_ctx *ctx, struct conn *c, struct wir
 	f->dir = (__u8)dir;
 	if (targ_tree && f->role == ROLE_CLIENT)
 		nats__tell_open(s);
+	if (targ_hops)
+		nats__hop_open(s, dir);
 	if (!flight__put(a, c, &c->first[dir & 1], f))
 		nats__open_more(ctx, c, a, s);
 }

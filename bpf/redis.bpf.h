@@ -123,6 +123,7 @@ static __always_inline void redis__asked(wire_ctx *ctx, struct conn *c, struct w
 	s->opening.seq = s->redis.seq;
 	s->opening.waiting = s->redis.seq - STREAM_GET(p->answered);
 	s->opening.t0 = c->stream.begin_ns[dir & 1];
+	s->opening.at = c->stream.begin_seq[dir & 1];
 	s->opening.word = s->redis.bytes << 32 | (__u64)redis__route(c, a, s) << 16 | FIFO_ASKED;
 	if (s->redis.class == REDIS_BLOCKING)
 		s->opening.word |= FIFO_BLOCKING;
@@ -145,6 +146,7 @@ static __always_inline void redis__answered(wire_ctx *ctx, struct conn *c, struc
 	}
 	s->answer.begin = 0;
 	s->answer.end = stream_run__now(&s->stream);
+	s->answer.at = stream__seq(s);
 	s->answer.bytes = s->redis.bytes;
 	s->answer.status = s->redis.error	       ? STATUS_ERROR
 			   : s->x.word & FIFO_BLOCKING ? STATUS_BLOCKING
@@ -159,7 +161,7 @@ __noinline int redis__on_event(wire_ctx *ctx, struct conn *c, struct wire_acct *
 	if (!c || !a || !s)
 		return 0;
 	if (s->redis.what == REDIS_ON_BEGIN)
-		c->stream.begin_ns[dir & 1] = stream_run__now(&s->stream);
+		stream__begins(c, s, dir);
 	else if (s->redis.role == REDIS_COMMANDS)
 		redis__asked(ctx, c, a, s, dir);
 	else

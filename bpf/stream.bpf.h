@@ -44,6 +44,24 @@ static __always_inline __u64 stream_run__now(struct stream_run *r)
 	return r->now;
 }
 
+/*
+ * The TCP sequence number of the byte at r->pos. Both ends of a connection find the same for a
+ * byte, however its segments were cut.
+ */
+static __always_inline __u32 stream__seq(const struct lane_scratch *s)
+{
+	const struct stream_run *r = &s->stream;
+
+	return s->seq + r->next - (r->end - r->pos);
+}
+
+/* A unit's first byte has passed. */
+static __always_inline void stream__begins(struct conn *c, struct lane_scratch *s, __u32 dir)
+{
+	c->stream.begin_ns[dir & 1] = stream_run__now(&s->stream);
+	c->stream.begin_seq[dir & 1] = stream__seq(s);
+}
+
 static __always_inline void acct__one_way(struct wire_acct *a, __u32 reason)
 {
 	a->seen++;

@@ -345,12 +345,17 @@ static __always_inline void tls__feed(struct tls_bytes *b)
 			tls__tell_missed(b->conn, a, dir);
 			scratch->off = 0;
 			scratch->len = b->n;
+			scratch->seq = 0;
 			if (b->text.at)
 				feed__segment(&b->text, c, a, scratch, dir);
 			else
 				conn__missed(c, a, dir, b->n, REASON_GAP);
 			if (targ_tree && scratch->n_events)
 				cause__hear(a, c, scratch, 1);
+			if (targ_hops && hops__told(scratch)) {
+				scratch->lane = lane;
+				hops__hear(scratch, c, NULL, HOP_NO_SEQ);
+			}
 			conn__unlock(c, dir);
 			if (targ_tree && dir == IN)
 				cause__read(c);
@@ -738,6 +743,10 @@ static __always_inline bool tls__expire(struct tls_conn *t, struct expire_ctx *e
 	/* Or the lane's next user hears them, of its own connection. */
 	if (targ_tree && e->scratch && e->scratch->n_events)
 		cause__hear(e->acct, c, e->scratch, 0);
+	if (targ_hops && e->scratch && hops__told(e->scratch)) {
+		e->scratch->lane = lane;
+		hops__hear(e->scratch, c, NULL, HOP_NO_SEQ);
+	}
 	lane__release(e->acct);
 	return true;
 }

@@ -95,7 +95,7 @@ static __always_inline int wire_ctx__load(struct __sk_buff *skb, __u32 off, void
 static __always_inline struct flights *wire_ctx__flights(struct __sk_buff *skb,
 							 const struct conn *c, bool create)
 {
-	__u32 at = (c->port_local + c->port_remote) & 3;
+	__u32 at = (c->port_local + c->port_remote) & (targ_test_conns - 1);
 	struct bpf_sock *sk;
 
 	if (targ_test)
@@ -109,7 +109,7 @@ static __always_inline struct flights *wire_ctx__flights(struct __sk_buff *skb,
 static __always_inline struct fifo_ring *wire_ctx__ring(struct __sk_buff *skb, const struct conn *c,
 							bool create)
 {
-	__u32 at = (c->port_local + c->port_remote) & 3;
+	__u32 at = (c->port_local + c->port_remote) & (targ_test_conns - 1);
 	struct bpf_sock *sk;
 
 	if (targ_test)
@@ -181,6 +181,19 @@ static __always_inline bool conn__wanted(struct conn *c, struct wire_acct *a, __
 	return c->filter == FILTER_PASS;
 }
 
+/* The sockets that exchanges pass: what came in waits to be read. */
+static __noinline int segment__hop(struct __sk_buff *skb, struct conn *c,
+				   struct lane_scratch *scratch, __u32 lane_dir, __u32 seq)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct hop_waits *waits = NULL;
+
+	if (!(lane_dir & 1) && !targ_test && sk)
+		waits = bpf_sk_storage_get(&hop_queues, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	scratch->lane = lane_dir >> 1;
+	return hops__hear(scratch, c, waits, seq);
+}
+
 static __always_inline void segment__pass(struct __sk_buff *skb, struct conn *c, struct segment *s,
 					  __u32 dir)
 {
@@ -201,10 +214,13 @@ static __always_inline void segment__pass(struct __sk_buff *skb, struct conn *c,
 			if (conn__in_order(c, a, dir, s)) {
 				scratch->off = s->off;
 				scratch->len = s->len;
+				scratch->seq = s->seq;
 				feed__segment(skb, c, a, scratch, dir);
 				if (targ_tree && scratch->n_events)
 					cause__hear(a, c, scratch,
 						    dir == OUT && wire_ctx__in_task(skb));
+				if (targ_hops && hops__told(scratch))
+					segment__hop(skb, c, scratch, lane << 1 | dir, s->seq);
 			}
 			conn__unlock(c, dir);
 		} else {
@@ -300,6 +316,10 @@ int BPF_PROG(wire_destroy, struct sock *sk)
 	expire__overflowed(&e);
 	if (targ_tree && e.scratch && e.scratch->n_events)
 		cause__hear(e.acct, e.conn, e.scratch, 0);
+	if (targ_hops && e.scratch && hops__told(e.scratch)) {
+		e.scratch->lane = lane;
+		hops__hear(e.scratch, e.conn, NULL, HOP_NO_SEQ);
+	}
 	lane__release(e.acct);
 	return 0;
 }
@@ -319,6 +339,8 @@ int wire_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!sk) { /* the last call */
 		if (targ_tree)
 			cause__sweep();
+		if (targ_hops)
+			hops__sweep();
 		bpf_for_each_map_elem(&flight_overflow, expire__overflow, &e, 0);
 	} else {
 		/* Not ctx->value: the verifier takes a map value with a variable offset only. */
@@ -366,12 +388,17 @@ int BPF_PROG(wire_cgroup, struct cgroup___named *cgrp)
 	return 0;
 }
 
-/* With --tree only: a task has read from a TCP socket. */
+/* With --tree or hops only: a task has read from a TCP socket. */
 SEC("tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(wire_read, struct sock *sk)
 {
-	struct conn *c = bpf_sk_storage_get(&conns, sk, 0, 0);
+	struct conn *c;
 
+	if (targ_hops)
+		hops__read(sk);
+	if (!targ_tree)
+		return 0;
+	c = bpf_sk_storage_get(&conns, sk, 0, 0);
 	if (c && c->cookie)
 		cause__read(c);
 	else
@@ -379,7 +406,7 @@ int BPF_PROG(wire_read, struct sock *sk)
 	return 0;
 }
 
-/* And: it opens a connection, for the request that it has in hand. */
+/* With --tree only, as the next one: it opens a connection, for the request that it has in hand. */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(wire_connect, struct sock *sk, int old, int new)
 {
@@ -398,5 +425,21 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(wire_exit, struct task_struct *task)
 {
 	cause__exits(task);
+	return 0;
+}
+
+/* With hops and targ_sched only: how long readers wait for a processor. */
+SEC("tp_btf/sched_wakeup")
+int BPF_PROG(wire_wakeup, struct task_struct *task)
+{
+	hop_reader__woken(task);
+	return 0;
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(wire_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
+{
+	hop_reader__preempted(prev);
+	hop_reader__runs(next);
 	return 0;
 }

@@ -43,6 +43,12 @@ struct task_struct {
 	char comm[16];
 	__u64 start_time;
 	unsigned long nvcsw; /* times it gave up the CPU by itself */
+	unsigned int __state;
+};
+
+/* Before Linux 5.14 (2f064a59a11f). */
+struct task_struct___signed_state {
+	long state;
 };
 
 struct sock_common {
@@ -72,6 +78,7 @@ struct inet_connection_sock {
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	__u32 srtt_us;
+	__u32 copied_seq; /* what was read up to */
 };
 
 struct socket {

@@ -8,6 +8,7 @@
 	X(doctor, "",                                                                        \
 	  "what this kernel and these privileges allow, and what to do about the rest")      \
 	X(trace, "[filters]", "live latency by route")                                       \
+	X(hops, "[filters]", "where a round trip's time goes, hop by hop")                   \
 	X(mem, "[filters]", "containers, limits, growth")                                    \
 	X(heap, "PID", "who holds the memory: table, folded stacks, flame graph, pprof")     \
 	X(bench, "SCENARIO.yaml", "start the stack, drive the load, measure, judge, report") \

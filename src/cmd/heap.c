@@ -188,10 +188,10 @@ static int set_option(struct heap_args *a, int opt, const char *arg)
 	case OPT_BINARY: w->binary = arg; return 0;
 	case OPT_HOST_ROOT: return filter__host_root(arg, &w->host_root);
 	case OPT_CONTAINER: a->container = arg; return 0;
-	case OPT_FOLDED: a->outputs.path[HEAP_FOLDED] = arg; return 0;
-	case OPT_FLAME: a->outputs.path[HEAP_FLAME] = arg; return 0;
-	case OPT_PPROF: a->outputs.path[HEAP_PPROF] = arg; return 0;
-	case OPT_RECORD: a->outputs.path[HEAP_RECORD] = arg; return 0;
+	case OPT_FOLDED: a->outputs.out[HEAP_FOLDED].path = arg; return 0;
+	case OPT_FLAME: a->outputs.out[HEAP_FLAME].path = arg; return 0;
+	case OPT_PPROF: a->outputs.out[HEAP_PPROF].path = arg; return 0;
+	case OPT_RECORD: a->outputs.out[HEAP_RECORD].path = arg; return 0;
 	case OPT_FRAMES: return set_count("--frames", arg, &a->table.frames);
 	case OPT_JSON: a->json = true; return 0;
 	case OPT_GROWN: a->grown = true; return 0;
@@ -247,7 +247,7 @@ static int check(struct heap_args *a)
 	if (w->source != HEAP_ALLOCS && (w->binary || !isnan(a->budget)))
 		return log_fail(-EINVAL, "%s is for --allocs", w->binary ? "--binary" : "--budget");
 	for (int i = 0; i < HEAP_OUTPUTS; i++)
-		to_stdout += heap_output__is_stdout(a->outputs.path[i]);
+		to_stdout += output__is_stdout(a->outputs.out[i].path);
 	if (to_stdout > 1)
 		return log_fail(-EINVAL, "only one of the outputs can go to standard output");
 	if (w->source == HEAP_ALLOCS)
@@ -328,7 +328,7 @@ static int print(void *ctx, struct heap_profile *p, bool final)
 	int err = heap_outputs__write(&a->outputs, p, final), rc;
 
 	if (heap_outputs__to_stdout(&a->outputs)) {
-		if (final && !heap_output__is_stdout(a->outputs.path[HEAP_RECORD]))
+		if (final && !output__is_stdout(a->outputs.out[HEAP_RECORD].path))
 			warn(p);
 		return err;
 	}

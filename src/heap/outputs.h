@@ -7,29 +7,22 @@
 #include <stdio.h>
 
 #include "model/heap.h"
+#include "out/output.h"
 
 enum heap_output { HEAP_FOLDED, HEAP_FLAME, HEAP_PPROF, HEAP_RECORD, HEAP_OUTPUTS };
 
 struct heap_outputs {
-	const char *path[HEAP_OUTPUTS]; /* NULL: not wanted; "-": standard output */
-	FILE *file[HEAP_OUTPUTS];
-	bool begun[HEAP_OUTPUTS]; /* the file was emptied, and has what is new */
+	struct output out[HEAP_OUTPUTS];
 	bool grown;
 };
 
-/*
- * Opens all of them, before it takes long to get there; what they hold stays until something is
- * written. A symbolic link to a file is refused: it may be another user's, and we are root. 0 or
- * negative errno after a message.
- */
+/* Opens all of them, by output__open(). 0 or negative errno after a message. */
 int heap_outputs__open(struct heap_outputs *o);
 /* The record gets each profile, the others the final one; one that fails stops no other. 0 or
  * negative errno after a message. */
 int heap_outputs__write(struct heap_outputs *o, const struct heap_profile *p, bool final);
 /* 0 or negative errno after a message. */
 int heap_outputs__close(struct heap_outputs *o);
-/* "-" or /dev/stdout. NULL: no. */
-bool heap_output__is_stdout(const char *path);
 /* One of them is standard output. */
 bool heap_outputs__to_stdout(const struct heap_outputs *o);
 

@@ -27,6 +27,36 @@ void hist__merge(struct hist *into, const struct hist *from)
 		into->max = from->max;
 }
 
+static uint64_t grown(uint64_t now, uint64_t before)
+{
+	return now > before ? now - before : 0;
+}
+
+void hist__delta(struct hist *h, const struct hist *before)
+{
+	uint64_t min = hist__min_ns(h), max = h->max;
+	int lowest = -1, highest = -1;
+
+	h->sum = grown(h->sum, before->sum);
+	for (int i = 0; i < (int)HIST_BUCKETS; i++) {
+		h->bucket[i] = grown(h->bucket[i], before->bucket[i]);
+		if (!h->bucket[i])
+			continue;
+		highest = i;
+		if (lowest < 0)
+			lowest = i;
+	}
+	h->min = 0;
+	h->max = 0;
+	if (lowest < 0)
+		return;
+	h->min = (hist__low((uint32_t)lowest) > min ? hist__low((uint32_t)lowest) : min) + 1;
+	/* the last bucket has no upper end but the maximum */
+	h->max = max;
+	if (highest < (int)HIST_BUCKETS - 1 && hist__high((uint32_t)highest) < max)
+		h->max = hist__high((uint32_t)highest);
+}
+
 uint64_t hist__count(const struct hist *h)
 {
 	uint64_t n = 0;

@@ -17,6 +17,9 @@ void hist__add(struct hist *h, uint64_t ns);
 /* into += from. Exact, associative and commutative. */
 void hist__merge(struct hist *into, const struct hist *from);
 
+/* h -= before, an earlier reading; min and max become the bounds that the buckets allow. */
+void hist__delta(struct hist *h, const struct hist *before);
+
 /* Number of values recorded. */
 uint64_t hist__count(const struct hist *h);
 

@@ -20,6 +20,7 @@ void snapshot__free(struct snapshot *s)
 	free(s->opaque);
 	s->opaque = NULL;
 	s->n_opaque = 0;
+	hops__free(&s->hops);
 }
 
 static bool key_equal(const struct series_key *a, const struct series_key *b)
@@ -52,32 +53,6 @@ const struct snapshot_series *snapshot__part(const struct snapshot *s,
 static uint64_t grown(uint64_t now, uint64_t before)
 {
 	return now > before ? now - before : 0;
-}
-
-/* h -= before; min and max become the bounds that the buckets allow. */
-static void hist_delta(struct hist *h, const struct hist *before)
-{
-	uint64_t min = hist__min_ns(h), max = h->max;
-	int lowest = -1, highest = -1;
-
-	h->sum = grown(h->sum, before->sum);
-	for (int i = 0; i < (int)HIST_BUCKETS; i++) {
-		h->bucket[i] = grown(h->bucket[i], before->bucket[i]);
-		if (!h->bucket[i])
-			continue;
-		highest = i;
-		if (lowest < 0)
-			lowest = i;
-	}
-	h->min = 0;
-	h->max = 0;
-	if (lowest < 0)
-		return;
-	h->min = (hist__low((uint32_t)lowest) > min ? hist__low((uint32_t)lowest) : min) + 1;
-	/* the last bucket has no upper end but the maximum */
-	h->max = max;
-	if (highest < (int)HIST_BUCKETS - 1 && hist__high((uint32_t)highest) < max)
-		h->max = hist__high((uint32_t)highest);
 }
 
 /* Counters only grow, and so does every field of wire_acct but the gauge. */
@@ -152,7 +127,7 @@ static int edges_delta(struct snapshot *out, const struct snapshot *now,
 			e->late = grown(e->late, was->late);
 			e->sum_ns = grown(e->sum_ns, was->sum_ns);
 			e->callees = grown(e->callees, was->callees);
-			hist_delta(&e->hist, &was->hist);
+			hist__delta(&e->hist, &was->hist);
 		}
 		if (e->calls || hist__count(&e->hist))
 			out->n_edges++;
@@ -223,7 +198,12 @@ int snapshot__delta(struct snapshot *out, const struct snapshot *now, const stru
 			return -ENOMEM;
 	}
 	*out = *now;
+	if (hops__delta(&out->hops, &now->hops, &before->hops)) {
+		free(series);
+		return -ENOMEM;
+	}
 	if (opaque_delta(out, now, before)) {
+		hops__free(&out->hops);
 		free(series);
 		return -ENOMEM;
 	}
@@ -236,7 +216,7 @@ int snapshot__delta(struct snapshot *out, const struct snapshot *now, const stru
 		if (was) {
 			s->count = grown(s->count, was->count);
 			s->bytes = grown(s->bytes, was->bytes);
-			hist_delta(&s->hist, &was->hist);
+			hist__delta(&s->hist, &was->hist);
 		}
 		if (s->count || hist__count(&s->hist))
 			n++;
@@ -244,9 +224,7 @@ int snapshot__delta(struct snapshot *out, const struct snapshot *now, const stru
 	out->series = series;
 	out->n_series = n;
 	if (edges_delta(out, now, before)) {
-		free(series);
-		out->series = NULL;
-		out->n_series = 0;
+		snapshot__free(out);
 		return -ENOMEM;
 	}
 	out->duration_ns = grown(now->time_ns, before->time_ns);

@@ -21,31 +21,6 @@
 #define CHAR	  7.3
 #define NARROWEST 1e-4 /* share of the whole below which a frame is left out */
 
-/* s (printable) within XML text or an attribute. */
-static void add_xml(struct text *t, const char *s)
-{
-	for (; *s; s++) {
-		switch (*s) {
-		case '&': text__add(t, "&amp;"); break;
-		case '<': text__add(t, "&lt;"); break;
-		case '>': text__add(t, "&gt;"); break;
-		case '"': text__add(t, "&quot;"); break;
-		case '\'': text__add(t, "&#39;"); break;
-		default: text__addn(t, s, 1);
-		}
-	}
-}
-
-static void add_xml_hostile(struct text *t, const char *s)
-{
-	struct text safe = {0};
-
-	text__add_printable(&safe, s);
-	add_xml(t, safe.data ? safe.data : "");
-	t->failed = t->failed || safe.failed;
-	text__free(&safe);
-}
-
 /* How clearly a frame grew or shrank: 0 (as much one as the other) to 5. */
 static int grade(const struct flame_node *n)
 {
@@ -80,9 +55,9 @@ static void add_title(struct text *t, const struct flame_node *n, const struct f
 	char a[UNITS_LEN], b[UNITS_LEN];
 
 	text__add(t, "<title>");
-	add_xml(t, n->name);
+	text__add_xml(t, n->name);
 	text__add(t, "\n");
-	add_xml(t, n->module);
+	text__add_xml(t, n->module);
 	if (!opts->grown)
 		text__addf(t, "\n%s (%.1f %%), %s %s", units__bytes(a, sizeof(a), n->bytes),
 			   100 * n->value / whole->value,
@@ -102,10 +77,10 @@ static void add_label(struct text *t, const struct flame_node *n, double width)
 	struct text cut = {0};
 
 	if (columns >= text__width(n->name)) {
-		add_xml(t, n->name);
+		text__add_xml(t, n->name);
 	} else if (columns >= 3) {
 		text__add_fit(&cut, n->name, columns);
-		add_xml(t, cut.data ? cut.data : "");
+		text__add_xml(t, cut.data ? cut.data : "");
 		t->failed = t->failed || cut.failed;
 	}
 	text__free(&cut);
@@ -134,7 +109,7 @@ static void add_frame(struct text *t, const struct flame_node *n, const struct f
 static void add_line(struct text *t, const char *class, int y, const char *s)
 {
 	text__addf(t, "<text class=\"%s\" x=\"%g\" y=\"%d\">", class, PAD, y);
-	add_xml_hostile(t, s);
+	text__add_xml_printable(t, s);
 	text__add(t, "</text>\n");
 }
 
@@ -173,9 +148,9 @@ static void add_head(struct text *t, const struct heap_profile *p, const struct 
 		   "height=\"%u\" viewBox=\"0 0 %g %u\" aria-labelledby=\"flame-title flame-desc\">"
 		   "\n<title id=\"flame-title\">",
 		   WIDTH, height, WIDTH, height);
-	add_xml_hostile(t, title.data ? title.data : "");
+	text__add_xml_printable(t, title.data ? title.data : "");
 	text__add(t, "</title>\n<desc id=\"flame-desc\">");
-	add_xml_hostile(t, sub.data ? sub.data : "");
+	text__add_xml_printable(t, sub.data ? sub.data : "");
 	text__add(t, " Outermost frame on top. Click or Enter zooms, arrow keys move, Ctrl-F "
 		     "searches, Escape goes back.</desc>\n<style><![CDATA[\n");
 	text__add(t, flame_css);
@@ -236,7 +211,7 @@ static void add_page(struct text *t, const struct heap_profile *p, bool grown)
 	heap_words__title(&title, p, grown);
 	text__add(t, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
 		     "<title>");
-	add_xml_hostile(t, title.data ? title.data : "");
+	text__add_xml_printable(t, title.data ? title.data : "");
 	text__add(t, "</title>\n<style>body { margin: 0; background: #ffffff } @media "
 		     "(prefers-color-scheme: dark) { body { background: #16181c } } svg { display: "
 		     "block }</style>\n</head>\n<body>\n");

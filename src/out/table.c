@@ -67,8 +67,10 @@ void table_opts__detect(struct table_opts *opts, FILE *out)
 	if (!isatty(fileno(out)))
 		return;
 	opts->width = DEFAULT_WIDTH;
-	if (!ioctl(fileno(out), TIOCGWINSZ, &size) && size.ws_col)
+	if (!ioctl(fileno(out), TIOCGWINSZ, &size) && size.ws_col) {
 		opts->width = size.ws_col;
+		opts->height = size.ws_row;
+	}
 	opts->color = !(no_color && no_color[0]);
 }
 

@@ -10,13 +10,14 @@
 #include "out/text.h"
 
 struct table_opts {
-	unsigned int width; /* columns to fit into; 0: names are never shortened */
-	bool color;	    /* bold header */
+	unsigned int width;  /* columns to fit into; 0: names are never shortened */
+	unsigned int height; /* lines of the terminal; 0: it is none. For hops only */
+	bool color;	     /* bold header */
 	enum snapshot_order sort;
 	unsigned int max_rows; /* 0: all. What is left out is said in a line of its own */
 };
 
-/* Width and colour of what `out` is: a terminal's width, bold unless NO_COLOR; a file: 0, plain. */
+/* Size and colour of what `out` is: a terminal's, bold unless NO_COLOR; a file: 0, plain. */
 void table_opts__detect(struct table_opts *opts, FILE *out);
 
 /*

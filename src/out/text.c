@@ -151,6 +151,30 @@ void text__add_printable(struct text *t, const char *s)
 	}
 }
 
+void text__add_xml(struct text *t, const char *s)
+{
+	for (; *s; s++) {
+		switch (*s) {
+		case '&': text__add(t, "&amp;"); break;
+		case '<': text__add(t, "&lt;"); break;
+		case '>': text__add(t, "&gt;"); break;
+		case '"': text__add(t, "&quot;"); break;
+		case '\'': text__add(t, "&#39;"); break;
+		default: text__addn(t, s, 1);
+		}
+	}
+}
+
+void text__add_xml_printable(struct text *t, const char *s)
+{
+	struct text safe = {0};
+
+	text__add_printable(&safe, s);
+	text__add_xml(t, safe.data ? safe.data : "");
+	t->failed = t->failed || safe.failed;
+	text__free(&safe);
+}
+
 static size_t width_of(int32_t cp)
 {
 	if (within(cp, zero_width, ARRAY_LEN(zero_width)))

@@ -25,6 +25,9 @@ void text__addn(struct text *t, const char *s, size_t n);
 void text__addf(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* s with everything unprintable escaped. Escaping twice is escaping once. */
 void text__add_printable(struct text *t, const char *s);
+/* s (printable) within XML text or an attribute; and the same of any s, made printable. */
+void text__add_xml(struct text *t, const char *s);
+void text__add_xml_printable(struct text *t, const char *s);
 /* A printable string, the columns it takes on a terminal. */
 size_t text__width(const char *s);
 /* Adds s (printable), cut to `width` columns with an ellipsis, or padded on the right. */

@@ -21,6 +21,7 @@
 #include "probe/privileges.h"
 #include "probe/redis_names.h"
 #include "probe/tls.h"
+#include "probe/wire_hops.h"
 #include "probe/wire_names.h"
 #include "probe/wire_tree.h"
 #include "wire.skel.h"
@@ -29,13 +30,15 @@
 #define SERIES_DEFAULT	 512
 #define OVERFLOW_DEFAULT 65536
 #define MAX_EDGES	 1024
+#define FAR_REQUESTS	 16384 /* of deep pipelines, with hops */
 #define TIMEOUT_DEFAULT	 (5ull * 1000000000)
 #define OWNERS_EVERY_NS	 (1000000000ull) /* at most: a walk over every process's open files */
 
 struct wire {
 	struct wire_bpf *skel;
 	struct bpf_link *egress, *ingress, *destroy;
-	struct wire_tree *tree;		 /* with opts.tree only */
+	struct wire_tree *tree;		 /* with opts.tree or opts.hops only */
+	struct wire_hops *hops;		 /* with opts.hops only */
 	struct bpf_link *made;		 /* cgroups; with filters by name only */
 	struct bpf_link *sweep, *owners; /* iterators: run when read */
 	struct ring_buffer *ring;
@@ -108,6 +111,12 @@ static int configure_names(struct wire *w, const struct wire_opts *o)
 	return err ? err : bpf_map__set_max_entries(s->maps.undecided, WIRE_UNDECIDED);
 }
 
+/* A call is a hop of the request that caused it: which one, is what a tree is made of. */
+static bool links_calls(const struct wire_opts *o)
+{
+	return o->tree || o->hops;
+}
+
 static int configure(struct wire *w, const struct wire_opts *o)
 {
 	uint32_t routes = o->max_routes ? o->max_routes : ROUTES_DEFAULT;
@@ -130,7 +139,11 @@ static int configure(struct wire *w, const struct wire_opts *o)
 	s->rodata->targ_max_series = series;
 	set_filters(s->rodata, o);
 	err = configure_names(w, o);
-	err = err ? err : wire_tree__configure(s, o->tree, o->tree ? MAX_EDGES : 1);
+	err = err ? err
+		  : wire_tree__configure(s, links_calls(o), o->tree,
+					 links_calls(o) ? MAX_EDGES : 1);
+	err = err ? err : bpf_map__set_max_entries(s->maps.fifo_far, o->hops ? FAR_REQUESTS : 1);
+	err = err ? err : wire_hops__configure(s, o, (uint32_t)w->n_lanes);
 	err = err ? err : bpf_map__set_max_entries(s->maps.lanes, (uint32_t)w->n_lanes);
 	err = err ? err : bpf_map__set_max_entries(s->maps.scratches, (uint32_t)w->n_lanes);
 	err = err ? err : bpf_map__set_max_entries(s->maps.routes, routes);
@@ -152,6 +165,11 @@ static int map_memory(struct bpf_map *map, size_t bytes, int prot, void **out)
 	return log_fail(-errno, "cannot map %s: %s", bpf_map__name(map), strerror(errno));
 }
 
+static const char *route_name(void *ctx, uint32_t route)
+{
+	return wire__route_name(ctx, route);
+}
+
 static int map_memories(struct wire *w)
 {
 	void *at;
@@ -165,9 +183,12 @@ static int map_memories(struct wire *w)
 	if (err)
 		return err;
 	w->series = at;
-	if (w->opts.tree)
+	if (links_calls(&w->opts))
 		w->tree = wire_tree__open(w->skel, MAX_EDGES);
-	return w->opts.tree && !w->tree ? -ENOMEM : 0;
+	if (w->opts.hops)
+		w->hops = wire_hops__open(w->skel, &w->opts, (uint32_t)w->n_lanes, w->names,
+					  route_name, w);
+	return (links_calls(&w->opts) && !w->tree) || (w->opts.hops && !w->hops) ? -ENOMEM : 0;
 }
 
 static int load_failed(int err)
@@ -348,6 +369,8 @@ int wire__attach(struct wire *w)
 	err = attach_named(w);
 	if (!err && w->tree)
 		err = wire_tree__attach(w->tree);
+	if (!err && w->hops)
+		err = wire_hops__attach(w->hops);
 	err = err ? err : opaque__attach(w->opaque);
 	err = err ? err : attach_packets(w);
 	if (!err && w->tls)
@@ -369,6 +392,8 @@ void wire__detach(struct wire *w)
 	bpf_link__destroy(w->made);
 	if (w->tree)
 		wire_tree__detach(w->tree);
+	if (w->hops)
+		wire_hops__detach(w->hops);
 	w->egress = w->ingress = w->destroy = w->made = NULL;
 }
 
@@ -388,6 +413,7 @@ void wire__close(struct wire *w)
 		munmap((void *)w->series, w->max_series * sizeof(*w->series));
 	wire__statistics(w, false);
 	wire_tree__close(w->tree);
+	wire_hops__close(w->hops);
 	wire_bpf__destroy(w->skel);
 	free(w->route_names);
 	wire_names__close(w->names);
@@ -496,6 +522,8 @@ void wire__notice(struct wire *w)
 			wire_names__get(w->names, w->series[i].key.cgroup);
 	}
 	w->named = used;
+	if (w->hops)
+		wire_hops__notice(w->hops);
 	wire_names__notice(w->names);
 	if (w->tls)
 		tls__notice(w->tls);
@@ -534,11 +562,6 @@ static int read_series(struct wire *w, struct snapshot *s)
 			s->n_series++;
 	}
 	return 0;
-}
-
-static const char *route_name(void *ctx, uint32_t route)
-{
-	return wire__route_name(ctx, route);
 }
 
 static void read_programs(struct wire *w, struct snapshot *s)
@@ -617,8 +640,10 @@ int wire__read(struct wire *w, struct snapshot *s)
 	read_lanes(w, s);
 	w->passed_over = s->acct.proto_conns[PROTO_HTTP2] || s->acct.proto_conns[PROTO_TLS];
 	err = read_series(w, s);
-	if (!err && w->tree)
+	if (!err && w->opts.tree)
 		err = wire_tree__read(w->tree, s, w->names, route_name, w);
+	if (!err && w->hops)
+		err = wire_hops__read(w->hops, &s->hops);
 	if (err) {
 		snapshot__free(s);
 		return err;
@@ -663,4 +688,10 @@ int wire__drain(struct wire *w, wire_exemplar_fn fn, void *ctx)
 	w->fn = fn;
 	w->fn_ctx = ctx;
 	return ring_buffer__consume(w->ring);
+}
+
+int wire__timelines(struct wire *w, uint64_t slow_ns, uint32_t sample, wire_timeline_fn fn,
+		    void *ctx)
+{
+	return w->hops ? wire_hops__timelines(w->hops, slow_ns, sample, fn, ctx) : 0;
 }

@@ -24,11 +24,12 @@ struct wire_tree {
 	size_t max_edges;
 };
 
-int wire_tree__configure(struct wire_bpf *skel, bool wanted, uint32_t max_edges)
+int wire_tree__configure(struct wire_bpf *skel, bool wanted, bool parts, uint32_t max_edges)
 {
 	int err;
 
 	skel->rodata->targ_tree = wanted;
+	skel->rodata->targ_parts = parts;
 	skel->rodata->targ_max_edges = max_edges;
 	err = bpf_program__set_autoload(skel->progs.wire_read, wanted);
 	err = err ? err : bpf_program__set_autoload(skel->progs.wire_connect, wanted);

@@ -12,10 +12,11 @@
 struct wire_bpf;
 struct wire_tree;
 
-/* Before loading. Where it is not wanted, its maps take no memory and its programs are not loaded.
- * 0 or negative errno.
+/*
+ * Before loading. Where it is not wanted, its maps take no memory and its programs are not loaded.
+ * `parts`: the time of requests is taken apart, too. 0 or negative errno.
  */
-int wire_tree__configure(struct wire_bpf *skel, bool wanted, uint32_t max_edges);
+int wire_tree__configure(struct wire_bpf *skel, bool wanted, bool parts, uint32_t max_edges);
 
 /* After loading; NULL: out of memory, or the maps could not be mapped (log_fail). */
 struct wire_tree *wire_tree__open(struct wire_bpf *skel, uint32_t max_edges);

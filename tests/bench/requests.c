@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* requests URL N: N requests through a NATS server, each answered by this program itself. */
+/*
+ * requests URL N [URL2]: N requests through a NATS server, each answered by this program itself,
+ * which is there connected to another server of the cluster, where one is named.
+ */
 #include <nats/nats.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,14 +35,24 @@ int main(int argc, char **argv)
 	natsMsg *msg = NULL;
 	natsStatus s;
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: requests URL N\n");
+	if (argc != 3 && argc != 4) {
+		fprintf(stderr, "usage: requests URL N [URL2]\n");
 		return 2;
 	}
-	s = connect_to(&answers, argv[1]);
+	s = connect_to(&answers, argv[argc == 4 ? 3 : 1]);
 	s = s ? s : natsConnection_Subscribe(&sub, answers, "bench.svc", answer, NULL);
 	s = s ? s : natsConnection_Flush(answers);
 	s = s ? s : connect_to(&asks, argv[1]);
+	/* Until a server knows what is subscribed to at another one. */
+	for (int tries = 100; !s && tries; tries--) {
+		natsStatus asked = natsConnection_RequestString(&msg, asks, "bench.svc", "", 5000);
+
+		natsMsg_Destroy(msg);
+		msg = NULL;
+		if (asked != NATS_NO_RESPONDERS)
+			break;
+		nats_Sleep(50);
+	}
 	for (int i = atoi(argv[2]); i > 0 && !s; i--) {
 		s = natsConnection_RequestString(&msg, asks, "bench.svc", "hello", 5000);
 		natsMsg_Destroy(msg);

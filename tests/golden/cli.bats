@@ -15,7 +15,7 @@ bats_require_minimum_version 1.5.0
 @test "--help lists every command" {
 	run --separate-stderr "$HOPSCOPE" --help
 	[ "$status" = 0 ]
-	for name in doctor trace mem heap bench report; do
+	for name in doctor trace hops mem heap bench report; do
 		[[ $output == *"  $name "* ]]
 	done
 	[[ $output != *worker* ]]
@@ -24,7 +24,7 @@ bats_require_minimum_version 1.5.0
 }
 
 @test "every command explains itself, with and without 'help'" {
-	for name in doctor trace mem heap bench report; do
+	for name in doctor trace hops mem heap bench report; do
 		run --separate-stderr "$HOPSCOPE" help "$name"
 		[ "$status" = 0 ]
 		[ -n "$output" ]

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The wire programs under BPF_PROG_TEST_RUN: packets are made here, and what was counted is read
- * back. A test run has a new socket every time, so targ_test keeps the state of four connections in
- * arrays; which of them is the sum of the ports modulo 4.
+ * back. A test run has a new socket every time, so targ_test keeps the state of connections in
+ * arrays; which of them is the sum of the ports modulo their number, mostly 4.
  */
 #ifndef TESTS_WIRE_RUN_H
 #define TESTS_WIRE_RUN_H
@@ -23,6 +23,7 @@
 #include <bpf/libbpf.h>
 #include <cmocka.h>
 
+#include "hop.h"
 #include "probe/redis_names.h"
 #include "wire.h"
 #include "wire.skel.h"
@@ -41,6 +42,11 @@ struct wire_setup {
 	uint32_t series; /* besides the fixed ones */
 	uint16_t port;	 /* the only one wanted */
 	uint32_t protos; /* bits (1 << enum wire_proto) */
+	uint32_t conns;	 /* 0: 4, else a power of two */
+	uint32_t hops;	 /* exchanges in flight whose hops are recorded: a power of two; 0: off */
+	uint32_t hop_paths;
+	uint32_t hop_sample;
+	int (*more)(struct wire_bpf *); /* sets the rest; 0 or negative errno */
 };
 
 struct wire_test {
@@ -49,6 +55,7 @@ struct wire_test {
 	struct series_val *series;
 	size_t n_lanes;
 	size_t n_series;
+	uint32_t conns;
 };
 
 /* A connection as seen from its local socket. */
@@ -85,6 +92,32 @@ static inline void *map_array(struct bpf_map *map, size_t bytes)
 	return p;
 }
 
+/* As src/probe/wire_hops.c does it. */
+static inline int size_hops(struct wire_test *t, const struct wire_setup *c)
+{
+	struct wire_bpf *s = t->skel;
+	uint32_t paths = c->hop_paths ? c->hop_paths : 16;
+	int err;
+
+	if (!c->hops)
+		return 0;
+	s->rodata->targ_hops = true;
+	s->rodata->targ_hop_sample = c->hop_sample;
+	s->rodata->targ_hop_sets = c->hops / 4;
+	s->rodata->targ_hop_paths = paths;
+	s->rodata->targ_hop_slots = 3;
+	s->rodata->targ_hop_hists = paths * HOP_SPANS * 3;
+	err = size_map(s->maps.hop_sets, c->hops / 4);
+	err |= size_map(s->maps.hop_records, c->hops);
+	err |= size_map(s->maps.hop_counters, (uint32_t)t->n_lanes + 1);
+	err |= size_map(s->maps.hop_node_ids, HOP_NODES);
+	err |= size_map(s->maps.hop_nodes, HOP_NODES);
+	err |= size_map(s->maps.hop_path_ids, paths);
+	err |= size_map(s->maps.hop_paths, paths);
+	err |= size_map(s->maps.hop_hists, paths * HOP_SPANS * 3);
+	return err | size_map(s->maps.hop_timelines, 1 << 16);
+}
+
 static inline void wire_test__open(struct wire_test *t, const struct wire_setup *c)
 {
 	struct wire_bpf *s;
@@ -116,6 +149,13 @@ static inline void wire_test__open(struct wire_test *t, const struct wire_setup 
 	err |= size_map(s->maps.series_ids, (uint32_t)t->n_series);
 	err |= size_map(s->maps.routes, c->routes);
 	err |= size_map(s->maps.flight_overflow, c->overflow);
+	err |= size_hops(t, c);
+	t->conns = c->conns ? c->conns : 4;
+	s->rodata->targ_test_conns = t->conns;
+	err |= size_map(s->maps.test_conns, t->conns);
+	err |= size_map(s->maps.test_flights, t->conns);
+	err |= size_map(s->maps.test_rings, t->conns);
+	err |= c->more ? c->more(s) : 0;
 	assert_int_equal(err, 0);
 	err = wire_bpf__load(s);
 	err = err ? err : redis_names__fill(bpf_map__fd(s->maps.redis_names));
@@ -244,12 +284,12 @@ __attribute__((format(printf, 3, 4))) static inline void send_fmt(struct flow *f
 	send_bytes(f, dir, text, (size_t)n);
 }
 
-/* A fresh connection; slot 0..3 says where its state is kept. */
+/* A fresh connection; slot 0..3 (or more: `conns`) says where its state is kept. */
 static inline struct flow new_flow(struct wire_test *t, uint16_t local, uint16_t remote, int slot)
 {
 	struct flow f = {.t = t, .local = local, .remote = remote};
 
-	while ((f.local + f.remote) % 4 != slot)
+	while ((f.local + f.remote) % (int)t->conns != slot)
 		f.local == 4222 ? f.remote++ : f.local++;
 	f.seq[IN] = 1000;
 	f.seq[OUT] = 5000000;
@@ -398,7 +438,23 @@ static inline uint64_t series_count(const struct wire_test *t, enum wire_role ro
 	return v ? hist_count(v) + v->count : 0;
 }
 
-/* A field of a connection's state, by name: its layout is the programs' own. */
+/* Offset of a struct's member, by name: the layout is the programs' own. */
+static inline size_t offset_in(const struct wire_test *t, const char *name, const char *member)
+{
+	struct btf *btf = bpf_object__btf(t->skel->obj);
+	int id = btf__find_by_name_kind(btf, name, BTF_KIND_STRUCT);
+	const struct btf_type *type = btf__type_by_id(btf, (uint32_t)id);
+	const struct btf_member *m = type ? btf_members(type) : NULL;
+
+	for (uint16_t i = 0; type && i < btf_vlen(type); i++, m++) {
+		if (!strcmp(btf__name_by_offset(btf, m->name_off), member))
+			return m->offset / 8;
+	}
+	fail_msg("struct %s has no %s", name, member);
+	return 0;
+}
+
+/* A field of a connection's state, by name. */
 static inline uint64_t conn_field(const struct wire_test *t, int slot, const char *name)
 {
 	struct btf *btf = bpf_object__btf(t->skel->obj);

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the renderers of waterfalls say in the same words. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "model/units.h"
+#include "out/hops.h"
+
+static void add_name(struct text *out, const struct waterfall *w, size_t span, bool port)
+{
+	char name[WATERFALL_NAME_LEN];
+
+	waterfall__name(w, span, port, name, sizeof(name));
+	text__add_printable(out, name);
+}
+
+/* The first span of the same program as i. */
+static size_t first_of(const struct waterfall *w, size_t i)
+{
+	size_t k = 0;
+
+	while (strcmp(w->span[k].comm, w->span[i].comm) != 0 ||
+	       strcmp(w->span[k].container, w->span[i].container) != 0)
+		k++;
+	return k;
+}
+
+void hops__add_way(struct text *out, const struct waterfall *w)
+{
+	const char *sep = "";
+
+	for (size_t i = 0; i < w->n_spans; i++) {
+		if (first_of(w, i) != i)
+			continue;
+		text__add(out, sep);
+		add_name(out, w, i, false);
+		if (w->span[i].tgid)
+			text__addf(out, "[%u]", w->span[i].tgid);
+		sep = " > ";
+	}
+}
+
+void hops__add_places(struct text *out, const struct waterfall *w, size_t max)
+{
+	struct waterfall_place places[WATERFALL_PLACES];
+	size_t n = waterfall__places(w, places);
+
+	for (size_t i = 0; i < n && i < max; i++) {
+		const struct waterfall_place *p = &places[i];
+
+		text__add(out, i ? ", " : "");
+		if (p->kind == WATERFALL_NETWORK)
+			text__add(out, "network");
+		else if (p->kind == WATERFALL_OPAQUE)
+			text__add(out, "not visible");
+		else if (p->kind == WATERFALL_BEYOND)
+			text__add(out, "behind ");
+		if (p->kind == WATERFALL_PROCESS || p->kind == WATERFALL_BEYOND)
+			add_name(out, w, p->span, false);
+		text__addf(out, " %.1f %%", isnan(p->share) ? 0 : 100 * p->share);
+	}
+}
+
+void hops__add_label(struct text *out, const struct waterfall *w, const struct waterfall_edge *e)
+{
+	switch (e->kind) {
+	case WATERFALL_NETWORK: text__add(out, "network"); return;
+	case WATERFALL_OPAQUE:
+		text__add(out, "not visible (");
+		add_name(out, w, e->within, false);
+		text__add(out, " .. ");
+		add_name(out, w, e->other, false);
+		text__add(out, ")");
+		return;
+	case WATERFALL_BEYOND:
+		text__add(out, "behind ");
+		add_name(out, w, e->within, true);
+		text__add(out, " (not visible)");
+		return;
+	default: add_name(out, w, e->within, true);
+	}
+}
+
+void hops__add_losses(struct text *out, const uint64_t count[HOP_COUNTS])
+{
+	static const struct {
+		const char *title;
+		unsigned int counts[4];
+	} groups[] = {
+		{"exchanges not followed",
+		 {HOP_TABLE_FULL, HOP_PATHS_FULL, HOP_ABANDONED, HOP_NEGATIVE}},
+		{"spans left out", {HOP_SPANS_FULL, HOP_UNANSWERED, HOP_OVERLAPPING}},
+		{"look-ups that ended in (other)", {HOP_NODES_FULL}},
+		{"not recorded", {HOP_EVENTS_LOST, HOP_QUEUE_FULL, HOP_TIMELINES_LOST}},
+		{"not looked at, as asked", {HOP_SAMPLED_OUT}},
+	};
+	const char *next_group = "";
+	char buf[UNITS_LEN];
+
+	for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++) {
+		const char *sep = NULL;
+
+		/* HOP_COMPLETE, which is 0, is no loss and ends a group */
+		for (size_t i = 0; i < 4 && groups[g].counts[i]; i++) {
+			uint64_t n = count[groups[g].counts[i]];
+
+			if (!n)
+				continue;
+			if (!sep)
+				text__addf(out, "%s%s: ", next_group, groups[g].title);
+			text__addf(out, "%s%s %s", sep ? sep : "",
+				   hop_count__name(groups[g].counts[i]),
+				   units__count(buf, sizeof(buf), n));
+			sep = ", ";
+			next_group = "; ";
+		}
+	}
+}
+
+bool hops__has_run_queue(const struct waterfall *w)
+{
+	for (size_t i = 0; i < w->n_edges; i++)
+		if (!isnan(w->edge[i].run_mean_ns))
+			return true;
+	return false;
+}

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# What `hopscope hops` makes of a record: the last line of `hops -d 12 -i 12 --slowest 2 --sched
+# --json` beside RPC through a cluster of three, some of it through socat and ssh (four of the 41
+# ways, and without `series` and the like). No root, no kernel.
+# UPDATE=1 bats hops.bats writes hops.txt, .md and .svg anew: read the difference, and look at the
+# picture, before you commit it.
+
+bats_require_minimum_version 1.5.0
+
+: "${HOPSCOPE:=$BATS_TEST_DIRNAME/../../build/hopscope}"
+
+setup() {
+	record=$BATS_TEST_DIRNAME/hops.json
+	tmp=$BATS_TEST_TMPDIR
+}
+
+# golden NAME: what is on stdin is what tests/golden/NAME holds.
+golden() {
+	if [ -n "${UPDATE:-}" ]; then
+		cat >"$BATS_TEST_DIRNAME/$1"
+	else
+		diff -u "$BATS_TEST_DIRNAME/$1" -
+	fi
+}
+
+# variant FILTER: the record, changed by jq, in $tmp/record.
+variant() {
+	jq -c "$1" "$record" >"$tmp/record"
+}
+
+# Nothing that a terminal could obey: no control bytes but newlines, no overrides.
+assert_printable() {
+	[ "$(LC_ALL=C tr -d '\n -~\200-\377' <"$1" | wc -c)" = 0 ]
+	! LC_ALL=C grep -qE $'\xc2[\x80-\x9f]|\xe2\x80[\xaa-\xae]' "$1"
+}
+
+@test "a record as waterfalls, Markdown, a picture and JSON" {
+	"$HOPSCOPE" hops --from "$record" --md "$tmp/md" --svg "$tmp/svg" >"$tmp/txt"
+	golden hops.txt <"$tmp/txt"
+	golden hops.md <"$tmp/md"
+	golden hops.svg <"$tmp/svg"
+	"$HOPSCOPE" hops --from - --json <"$record" | jq -cS . | cmp - <(jq -cS . "$record")
+	"$HOPSCOPE" hops --from "$record" --svg - | cmp - "$tmp/svg"
+	"$HOPSCOPE" hops --from "$record" --md - | cmp - "$tmp/md"
+	if command -v xmllint >/dev/null; then
+		xmllint --noout "$tmp/svg"
+	fi
+}
+
+@test "in the record the means of the edges are the round trip's" {
+	jq -e '.hops | length == 4 and all(
+		(([.edges[].mean_ns] | add) - .rtt.mean_ns | fabs) < 1e-6 * .rtt.mean_ns and
+		(([.edges[] | select(.kind == "opaque") | .mean_ns] | add // 0) - .residual_mean_ns | fabs)
+			< 1e-6 * .rtt.mean_ns and
+		(.edges | length) == 2 * (.spans | length) - 1)' "$record"
+	# and what is queued is part of its edge
+	jq -e '[.hops[].edges[] | select(.queue_mean_ns)] | length > 20 and
+		all(.queue_mean_ns <= .mean_ns and .run_queue_mean_ns <= .queue_mean_ns)' "$record"
+}
+
+@test "--rows and --route choose ways; the accounting stays" {
+	"$HOPSCOPE" hops --from "$record" -n 1 >"$tmp/one"
+	grep -qx '... and 3 more ways (--rows 0 prints all)' "$tmp/one"
+	"$HOPSCOPE" hops --from "$record" --route 'none.*' >"$tmp/none"
+	grep -qx 'NO DATA: no exchange was seen of such a route' "$tmp/none"
+	grep -q '^followed hop by hop: [1-9]' "$tmp/none"
+	variant '.hops = [] | .timelines = [] | .hop_accounting = {}'
+	"$HOPSCOPE" hops --from "$tmp/record" --md "$tmp/md" --svg "$tmp/svg" >"$tmp/txt"
+	grep -qx 'NO DATA: no exchange was seen' "$tmp/txt"
+	grep -q 'NO DATA' "$tmp/md"
+	grep -q 'NO DATA' "$tmp/svg"
+}
+
+@test "what was lost is said" {
+	variant '.hop_accounting |= (.table_full = 2 | .abandoned = 1 | .unanswered = 40 |
+		.sampled_out = 3000)'
+	"$HOPSCOPE" hops --from "$tmp/record" --md "$tmp/md" >"$tmp/txt"
+	grep -q 'exchanges not followed: table_full 2, abandoned 1; spans left out: unanswered 40; '`
+		`'not looked at, as asked: sampled_out 3,000' "$tmp/txt"
+	grep -q 'table_full 2' "$tmp/md"
+	variant '.hops[0].edges[2].mean_ns += 1000'
+	"$HOPSCOPE" hops --from "$tmp/record" >"$tmp/txt"
+	grep -q 'read in motion: does not add up .*-1.00us' "$tmp/txt"
+}
+
+@test "names of others steer neither a terminal nor a browser" {
+	variant '(.hops[0], .timelines[0]) |= (.route = "a\u001b[2J<script>|`*_\u202e" |
+		.spans[1].comm = "x\u0007</title>&" | .spans[2].container = "/]]><b>\u009b")'
+	"$HOPSCOPE" hops --from "$tmp/record" --md "$tmp/md" --svg "$tmp/svg" >"$tmp/txt"
+	assert_printable "$tmp/txt"
+	assert_printable "$tmp/md"
+	assert_printable "$tmp/svg"
+	[ "$(grep -c '<script>\|<b>' "$tmp/svg")" = 0 ]
+	[ "$(grep -c '[^\\]<script>' "$tmp/md")" = 0 ]
+	grep -q '&lt;script&gt;' "$tmp/svg"
+	if command -v xmllint >/dev/null; then
+		xmllint --noout "$tmp/svg"
+	fi
+}
+
+@test "what is no record is refused, with the reason" {
+	refused() {
+		run --separate-stderr "$HOPSCOPE" hops --from "$1"
+		[ "$status" = 1 ]
+		[ -z "$output" ]
+		[[ $stderr == *"$2"* ]]
+	}
+	refused "$tmp/none" 'No such file'
+	: >"$tmp/empty"
+	refused "$tmp/empty" 'it is empty'
+	head -c 5000 "$record" >"$tmp/cut"
+	refused "$tmp/cut" 'not JSON'
+	refused "$BATS_TEST_DIRNAME/session.json" 'it has no "hops"'
+	variant '.hops[1].spans[2].parent = 5'
+	refused "$tmp/record" "hops[1]: 'parent' is no whole number from 0 to 1"
+	variant '.hops[0].edges |= .[1:]'
+	refused "$tmp/record" "hops[0]: 'edges' are not those of 'spans'"
+	variant '.hops[0].count = -1'
+	refused "$tmp/record" "hops[0]: 'count'"
+	variant '.hops[0].edges[0].mean_ns = null'
+	refused "$tmp/record" "hops[0]: an edge has no 'mean_ns'"
+	variant '.timelines[0].spans[0].reply_ns = null'
+	refused "$tmp/record" 'timelines[0]: its spans are not nested'
+}
+
+@test "usage: exit code 2 and what is wrong" {
+	wrong() {
+		local want=$1
+		shift
+		run --separate-stderr "$HOPSCOPE" hops "$@"
+		[ "$status" = 2 ]
+		[ -z "$output" ]
+		[[ $stderr == *"$want"* ]]
+	}
+	wrong "hops takes no argument: 'x'" x
+	wrong "--slowest: '0'" --slowest 0
+	wrong "--sample: 'some'" --sample some
+	wrong "--sample-hops: '-1'" --sample-hops -1
+	wrong "--duration: '0'" -d 0
+	wrong '--tls maybe: on, off or auto' --tls maybe
+	wrong 'unknown protocol' --proto smtp
+	wrong 'only one of the outputs' --json --svg -
+	wrong 'only one of the outputs' --md - --svg -
+	wrong 'unrecognized option' --nonsense
+}
+
+@test "files are written with care" {
+	run --separate-stderr "$HOPSCOPE" hops --from "$record" --svg /nonexistent/f.svg
+	[ "$status" = 1 ]
+	[[ $stderr == *'cannot write /nonexistent/f.svg: No such file'* ]]
+	run --separate-stderr "$HOPSCOPE" hops --from "$record" --svg /dev/full
+	[ "$status" = 1 ]
+	[[ $stderr == *'cannot write /dev/full'* ]]
+	echo precious >"$tmp/file"
+	ln -s file "$tmp/link"
+	run --separate-stderr "$HOPSCOPE" hops --from "$record" --svg "$tmp/link"
+	[ "$status" = 1 ]
+	[[ $stderr == *"cannot write $tmp/link: it is a symbolic link to a file"* ]]
+	run --separate-stderr "$HOPSCOPE" hops --from "$tmp/none" --svg "$tmp/file"
+	[ "$status" = 1 ]
+	[ "$(cat "$tmp/file")" = precious ]
+	run --separate-stderr "$HOPSCOPE" hops --from "$record" --svg "$tmp/file" --md "$tmp/file"
+	[ "$status" = 1 ]
+	[[ $stderr == *'are the same file'* ]]
+	"$HOPSCOPE" hops --from "$record" --svg "$tmp/file" >/dev/null
+	golden hops.svg <"$tmp/file"
+}
