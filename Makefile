@@ -3,6 +3,7 @@
 # make            builds build/hopscope: no network, no root
 # make demo       (root) installs what is missing, builds, runs the demonstration
 # make demo-gateway (root) the same with the gateway that masks
+# make demo-port-forward (root) the same with the ways to forward a port
 # make test       (root) installs what is missing, builds, runs every test
 # make help       the rest
 #
@@ -83,8 +84,8 @@ ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/power
 BPF_CFLAGS = -g -O2 -Wall -Werror -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) \
 	     -Iinclude -Ivmlinux -Ibpf -idirafter /usr/include/$(MACHINE)-linux-gnu
 
-.PHONY: all demo demo-gateway test test-vm vm-programs bench benches check format asan fuzz fuzzers test-binaries \
-	gateway-tools unit-tests install clean deps \
+.PHONY: all demo demo-gateway demo-port-forward test test-vm vm-programs bench benches check format asan fuzz fuzzers test-binaries \
+	gateway-tools portforward-tools unit-tests install clean deps \
 	help tools check-commands FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -169,8 +170,9 @@ $(E2E_TOOLS): $(O)/%: $(O)/%.o $(LIB)
 	$(say) LINK $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS)
 
-# What tests/e2e/gateway_stack.bats runs.
+# What tests/e2e/gateway_stack.bats and portforward_stack.bats run.
 gateway-tools: $(O)/tests/e2e/tools/gateway_stack $(O)/tests/targets/lag_relay
+portforward-tools: $(O)/tests/e2e/tools/portforward_stack
 
 include tests/targets/build.mk
 
@@ -196,7 +198,7 @@ $(FUZZERS): $(O)/%: $(O)/%.o $(LIB)
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(PKG_LIBS)
 
 # What the benchmarks are made of: tests/bench/run uses them.
-BENCHES := $(addprefix $(O)/tests/bench/,echo coalesced fault requests heap traffic)
+BENCHES := $(addprefix $(O)/tests/bench/,echo coalesced fault requests heap traffic hops)
 
 $(BENCHES): $(O)/%: $(O)/%.o $(O)/tests/bench/empty.o $(LIB)
 	$(say) LINK $@
@@ -222,8 +224,13 @@ demo-gateway:
 	@$(MAKE) all
 	@BUILD='$(BUILD)' scripts/demo gateway out-gateway
 
+demo-port-forward:
+	@scripts/deps build run forward
+	@$(MAKE) all
+	@BUILD='$(BUILD)' scripts/demo port-forward out-port-forward
+
 test:
-	@scripts/deps build run test
+	@scripts/deps build run forward test
 	@BUILD='$(BUILD)' tests/run
 
 test-vm:
@@ -265,9 +272,13 @@ install: all
 	$(if $(wildcard scenarios/*.yaml),install -D -m 644 -t \
 		$(DESTDIR)$(PREFIX)/share/hopscope/scenarios $(wildcard scenarios/*.yaml))
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/hopscope/scenarios/gateway scenarios/gateway/*
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/hopscope/scenarios/port-forward \
+		$(filter-out %/fetch,$(wildcard scenarios/port-forward/*))
+	install -m 755 -t $(DESTDIR)$(PREFIX)/share/hopscope/scenarios/port-forward \
+		scenarios/port-forward/fetch
 
 deps:
-	@scripts/deps build run test
+	@scripts/deps build run forward test
 
 # Not $(BUILD): it may be a folder that is not ours to remove.
 clean:
@@ -280,6 +291,7 @@ help:
 #H make CC=clang BUILD=build/clang
 #H make demo           install, build, run scenarios/aegis.yaml into out/     (root)
 #H make demo-gateway   the same with scenarios/gateway.yaml into out-gateway/ (root)
+#H make demo-port-forward  the same with scenarios/port-forward.yaml into out-port-forward/ (root)
 #H make test           install, build, run every test                         (root)
 #H make test-vm        stock Debian kernels in qemu: tests/vm/run            (root)
 #H                     (VM='6.1 sid' only those, RECORD=1 records)

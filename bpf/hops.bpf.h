@@ -9,13 +9,13 @@
 #define HOPSCOPE_HOPS_BPF_H
 
 #include "cause_call.bpf.h"
-#include "hops_finish.bpf.h"
+#include "hops_deliver.bpf.h"
 #include "hops_wait.bpf.h"
 
 struct hop_hearing {
 	struct lane_scratch *scratch;
 	struct conn *conn;
-	struct hop_waits *waits;
+	struct hop_waits *far;
 	__u32 seq; /* of the segment; HOP_NO_SEQ: not known */
 	__u32 pad;
 };
@@ -43,28 +43,33 @@ static long hops__next_event(__u32 i, void *ctx)
 	else
 		e->seq = HOP_NO_SEQ;
 	if (e->what == HOP_OPENED)
-		hops__open(h->scratch, h->conn, h->waits, e, hops__caller(h->conn, e));
+		hops__open(h->scratch, h->conn, h->far, e, hops__caller(h->conn, e));
+	else if (e->what == HOP_PASSED)
+		hops__message(h->scratch, h->conn, h->far, e);
 	else
-		hops__close(h->scratch, h->conn, h->waits, e);
+		hops__close(h->scratch, h->conn, h->far, e);
 	return 0;
 }
 
 /* Was something told of the segment that hops__hear() has to be called for? */
 static __always_inline bool hops__told(const struct lane_scratch *s)
 {
-	return s->n_hops || s->hops_out;
+	return s->n_hops || s->hops_out || s->hops_cut;
 }
 
 /*
  * What the framers have told of a segment, whose first byte has the number `seq` (HOP_NO_SEQ: the
- * bytes are not those on the wire). `waits`: as in hops__open(). With the lane.
+ * bytes are not those on the wire). `far`: as in hops__open(). With the lane.
  */
-static __noinline int hops__hear(struct lane_scratch *s, struct conn *c, struct hop_waits *waits,
+static __noinline int hops__hear(struct lane_scratch *s, struct conn *c, struct hop_waits *far,
 				 __u32 seq)
 {
-	struct hop_hearing h = {.scratch = s, .conn = c, .waits = waits, .seq = seq};
+	struct hop_hearing h = {.scratch = s, .conn = c, .far = far, .seq = seq};
 
-	bpf_loop(s->n_hops, hops__next_event, &h, 0);
+	if (s->n_hops == 1)
+		hops__next_event(0, &h);
+	else
+		bpf_loop(s->n_hops, hops__next_event, &h, 0);
 	s->n_hops = 0;
 	if (s->hops_lost) {
 		hops__count(s, HOP_EVENTS_LOST, s->hops_lost);
@@ -73,6 +78,10 @@ static __noinline int hops__hear(struct lane_scratch *s, struct conn *c, struct 
 	if (s->hops_out) {
 		hops__count(s, HOP_SAMPLED_OUT, s->hops_out);
 		s->hops_out = 0;
+	}
+	if (s->hops_cut) {
+		hops__count(s, HOP_CUT, s->hops_cut);
+		s->hops_cut = 0;
 	}
 	return 0;
 }
@@ -89,12 +98,14 @@ static long hops__sweep_set(__u32 at, void *ctx)
 		return 1;
 	for (i = 0; i < HOP_WAYS; i++) {
 		state = hop_way__state(&set->way[i]);
-		if (!hop_state__lives(state) ||
-		    !hop_way__is_old(&set->way[i], at * HOP_WAYS + i, state, now) ||
+		if (!hop_state__lives(state) || !hop_way__is_old(&set->way[i], state, now) ||
 		    !hop_way__take(&set->way[i], state))
 			continue;
-		if (!(state & HOP_IS_ALIAS))
-			hops__count_atomic(HOP_ABANDONED, 1);
+		if (!(state & HOP_IS_ALIAS)) {
+			if (!(state & HOP_IS_DELIVERY))
+				hops__count_atomic(HOP_ABANDONED, 1);
+			hops__free_record(hop_state__record(state));
+		}
 		STORE_RELEASE(&set->way[i].state, HOP_IS_DONE);
 	}
 	return 0;

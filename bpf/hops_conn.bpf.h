@@ -13,13 +13,14 @@
 enum hop_what {
 	HOP_OPENED = 1, /* a request passed */
 	HOP_CLOSED = 2, /* its answer passed, the other way */
+	HOP_PASSED = 3, /* a message passed that wants no answer */
 };
 
 struct hop_event {
 	__u64 id; /* of the exchange: the same on every socket that it passes. Never 0 */
 	__u64 at;
 	__u32 seq;   /* its first byte's: first in the segment, then of TCP; HOP_NO_SEQ */
-	__u16 route; /* HOP_OPENED */
+	__u16 route; /* HOP_OPENED, HOP_PASSED */
 	__u8 what;
 	__u8 role;   /* enum wire_role of the socket, relay__role() not yet asked */
 	__u8 status; /* HOP_CLOSED: enum wire_status */
@@ -28,14 +29,29 @@ struct hop_event {
 	__u32 number; /* HOP_OPENED, HTTP and Redis: of the request on its connection */
 };
 
-#define HOP_EVENTS 128 /* of a segment */
-#define HOP_NO_SEQ 0   /* the bytes are not those on the wire */
+#define HOP_EVENTS 1024 /* of a segment: 64 KB of requests */
+#define HOP_HEAD   32	/* bytes of a payload that tell a message from others */
+#define HOP_NO_SEQ 0	/* the bytes are not those on the wire */
+
+/* A message that came in and was not read yet. */
+struct hop_wait {
+	__u64 at;
+	__u32 seq;
+	__u32 where; /* record << 8 | span */
+};
+
+#define HOP_NEAR 4
 
 /* What was looked up last, by the direction of the request: a connection mostly repeats itself. */
 struct hop_conn {
 	__u64 tag[2]; /* owner and role that node[] is of */
 	__u16 node[2];
 	__u16 path[2]; /* of exchanges whose first span is here */
+	__u32 far;     /* the socket had more of them: it has a ring of its own */
+	__u32 head;    /* of `wait`: written when segments pass, */
+	__u32 tail;    /* and this when they are read */
+	__u32 pad;
+	struct hop_wait wait[HOP_NEAR];
 };
 
 /* An exchange being finished: see hops_finish.bpf.h. By the spans' index in the record ... */

@@ -106,6 +106,22 @@ __noinline __u32 hops__learn_node(struct lane_scratch *s, const struct hop_node_
 	return 0;
 }
 
+/* Either end of a route between brokers may have connected: the lower port is the listener's then,
+ * as a rule. */
+static __always_inline __u16 hops__port(const struct conn *c, __u32 role)
+{
+	const __u32 asking = 1u << ROLE_CLIENT | 1u << ROLE_SERVICE | 1u << ROLE_RELAY_OUT |
+			     1u << ROLE_RELAY_SERVICE;
+	const __u32 asked = 1u << ROLE_BROKER | 1u << ROLE_BROKER_OUT | 1u << ROLE_RELAY |
+			    1u << ROLE_RELAY_SERVICE_OUT | 1u << ROLE_SERVER;
+
+	if (1u << (role & 31) & asking)
+		return c->port_remote;
+	if (1u << (role & 31) & asked)
+		return c->port_local;
+	return c->port_local < c->port_remote ? c->port_local : c->port_remote;
+}
+
 /* Whose socket is this? Asked when the reply passes: by then the owner has sent something. */
 static __always_inline __u32 hops__node(struct lane_scratch *s, struct conn *c, __u32 role,
 					__u32 request_in)
@@ -120,7 +136,7 @@ static __always_inline __u32 hops__node(struct lane_scratch *s, struct conn *c, 
 		return c->hops.node[at];
 	key.cgroup = c->cgroup;
 	__builtin_memcpy(key.comm, c->comm, sizeof(key.comm));
-	key.port = c->port_local < c->port_remote ? c->port_local : c->port_remote;
+	key.port = hops__port(c, role);
 	key.proto = c->proto;
 	key.role = (__u8)role;
 	key.request_in = (__u8)at;
@@ -446,16 +462,12 @@ __noinline int hops__add_up(struct lane_scratch *s, struct conn *c, struct hop_r
 	return 0;
 }
 
-/* The first span of record `slot` closed. */
-static __always_inline void hops__finish(struct lane_scratch *s, struct conn *c, __u32 slot,
-					 __u32 status)
+/* The first span of an exchange closed. */
+static __always_inline void hops__finish(struct lane_scratch *s, struct conn *c, struct hop_way *w,
+					 struct hop_record *r, __u32 status)
 {
-	struct hop_record *r = bpf_map_lookup_elem(&hop_records, &slot);
-	struct hop_way *w = hop_way__at(slot);
 	__u32 i, state, n;
 
-	if (!r || !w)
-		return;
 	/* Spans may be appended meanwhile: deliveries to others. */
 	for (i = 0; i < 8; i++) {
 		state = hop_way__state(w);
@@ -466,6 +478,7 @@ static __always_inline void hops__finish(struct lane_scratch *s, struct conn *c,
 		n = state & HOP_N;
 		hop_work__start(&s->hop_work, r, w->gen, status);
 		hops__add_up(s, c, r, n < HOP_SPANS ? n : HOP_SPANS);
+		hops__free_record(hop_state__record(state));
 		STORE_RELEASE(&w->state, HOP_IS_DONE);
 		return;
 	}
@@ -499,23 +512,23 @@ __noinline __u32 hops__find_span(const struct hop_record *r, const struct hop_wa
  * The answer passes a socket: its span closes, and with the first one the exchange. As
  * hops__open().
  */
-__noinline int hops__close(struct lane_scratch *s, struct conn *c, struct hop_waits *waits,
+__noinline int hops__close(struct lane_scratch *s, struct conn *c, struct hop_waits *far,
 			   const struct hop_event *e)
 {
 	struct hop_record *r;
 	struct hop_socket *sp;
 	struct hop_way *w;
-	__u32 slot, i;
+	__u32 slot, at, i;
 
 	if (!s || !c || !e)
 		return 0;
 	slot = hops__find(e->id);
-	if (!slot)
+	w = slot ? hop_way__at(slot - 1) : NULL;
+	if (!w)
 		return 0;
-	slot--;
-	r = bpf_map_lookup_elem(&hop_records, &slot);
-	w = hop_way__at(slot);
-	if (!r || !w)
+	at = hop_state__record(hop_way__state(w));
+	r = bpf_map_lookup_elem(&hop_records, &at);
+	if (!r)
 		return 0;
 	i = hops__find_span(r, w, c, e->id);
 	asm volatile("" : "+r"(i)); /* clang knows its range, the verifier does not */
@@ -526,9 +539,9 @@ __noinline int hops__close(struct lane_scratch *s, struct conn *c, struct hop_wa
 	sp->node = (__u16)hops__node(s, c, e->role, HOP_LIFE_IN(sp->life));
 	sp->reply = e->at;
 	if (i == 1)
-		hops__finish(s, c, slot, e->status);
-	else if (!e->out)
-		hop_waits__push(s, waits, e->at, e->seq, slot, i - 1);
+		hops__finish(s, c, w, r, e->status);
+	else
+		hops__wait(s, c, far, e, at << 8 | (i - 1));
 	return 0;
 }
 

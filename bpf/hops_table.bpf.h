@@ -2,7 +2,8 @@
 /*
  * Exchanges whose sockets are being recorded. Every socket that an exchange passes finds its record
  * by the exchange's id: sets of four ways, a set in one cache line, the spans elsewhere, each in a
- * line of its own, so that a socket touches two lines, and its own only.
+ * line of its own, so that a socket touches two lines, and its own only. Records are handed out
+ * last in, first out: those in use are in the caches.
  *
  * A way's `state` decides whose it is, by compare-and-swap. A record that is done keeps its id
  * until its way is needed: a delivery to somebody who does not answer may pass later than the
@@ -18,18 +19,22 @@
 
 #define HOP_WAYS 4
 
+#define HOP_LIKE_NS 1000000000ull /* messages that are alike, so far apart, are two */
+
 /* Of struct hop_way. 0: free, never used. */
-#define HOP_N	     0xffffu	/* spans that began, more than there is room for, too */
-#define HOP_TARGET   0xffffffu	/* of an alias: number of the record that it stands for */
-#define HOP_IS_OUT   (1u << 27) /* done before it began: --sample-hops leaves it out */
-#define HOP_IS_ALIAS (1u << 28)
-#define HOP_IS_BUSY  (1u << 29) /* being begun or finished */
-#define HOP_IS_DONE  (1u << 30) /* free; the id is kept */
+#define HOP_N		0xffu	  /* spans that began */
+#define HOP_RECORD	8	  /* shift: number of the record, 20 bits */
+#define HOP_TARGET	0xffffffu /* of an alias: number of the way that it stands for */
+#define HOP_IS_ALIAS	(1u << 28)
+#define HOP_IS_BUSY	(1u << 29) /* being begun or finished */
+#define HOP_IS_DONE	(1u << 30) /* free; the id is kept */
+#define HOP_IS_OUT	(1u << 31) /* done before it began: --sample-hops leaves it out */
+#define HOP_IS_DELIVERY (1u << 31) /* the same bit, not done: see hops_deliver.bpf.h */
 
 struct hop_way {
 	__u64 id;
 	__u32 state;
-	__u16 gen;  /* how often it was begun */
+	__u16 gen;  /* of the record's use */
 	__u16 mark; /* of a record: of its first socket; of an alias: the target's gen */
 };
 
@@ -91,6 +96,21 @@ struct {
 	__type(value, struct hop_record);
 } hop_records SEC(".maps");
 
+/* Records that are not in use. Not beside anything that packets only read. */
+struct hop_pool {
+	__u64 free; /* the first one + 1, and in the upper half how often this was changed */
+	__u32 used; /* that ever were */
+	__u32 pad[13];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct hop_pool);
+} hop_pools SEC(".maps");
+
 struct hop_counts {
 	__u64 count[HOP_COUNTS];
 };
@@ -104,18 +124,15 @@ struct {
 	__type(value, struct hop_counts);
 } hop_counters SEC(".maps");
 
-/* Messages that came in and were not read yet, of a socket: see hops_wait.bpf.h. */
+/*
+ * Messages that came in and were not read yet, of a socket: those that find no room in its
+ * connection's state. See hops_wait.bpf.h.
+ */
 #define HOP_WAITS 128
 
-struct hop_wait {
-	__u64 at;
-	__u32 seq;
-	__u32 where; /* record << 8 | span */
-};
-
 struct hop_waits {
-	__u32 head; /* written when segments pass, */
-	__u32 tail; /* and this when they are read */
+	__u32 head;
+	__u32 tail;
 	struct hop_wait wait[HOP_WAITS];
 };
 
@@ -149,13 +166,74 @@ static __always_inline struct hop_way *hop_way__at(__u32 slot)
 	__u32 at = slot / HOP_WAYS;
 	struct hop_set *set = bpf_map_lookup_elem(&hop_sets, &at);
 
-	return set ? &set->way[slot & (HOP_WAYS - 1)] : NULL;
+	if (!set)
+		return NULL;
+	asm volatile("" : "+r"(set)); /* the check comes before the arithmetic */
+	return &set->way[slot & (HOP_WAYS - 1)];
 }
 
 static __always_inline __u32 hop_way__state(const struct hop_way *w)
 {
 	return *(const volatile __u32 *)&w->state;
 }
+
+static __always_inline __u32 hop_state__record(__u32 state)
+{
+	return state >> HOP_RECORD & 0xfffff;
+}
+
+/* ---- records */
+
+#define HOP_TRIES 16 /* others change the list meanwhile */
+
+/* Number + 1 of a record and in the upper half the number of its use; 0: there is none. */
+__noinline __u64 hops__take_record(void)
+{
+	__u32 zero = 0, i, at;
+	struct hop_pool *pool = bpf_map_lookup_elem(&hop_pools, &zero);
+	struct hop_record *r;
+	__u64 head, next;
+
+	if (!pool)
+		return 0;
+	for (i = 0; i < HOP_TRIES; i++) {
+		head = *(volatile __u64 *)&pool->free;
+		if (!(__u32)head)
+			break;
+		at = (__u32)head - 1;
+		r = bpf_map_lookup_elem(&hop_records, &at);
+		if (!r)
+			return 0;
+		next = ((head >> 32) + 1) << 32 | (__u32) * (volatile __u64 *)&r->span[0].cookie;
+		if (__sync_val_compare_and_swap(&pool->free, head, next) == head)
+			return next >> 32 << 32 | (at + 1);
+	}
+	if (*(volatile __u32 *)&pool->used >= targ_hop_sets * HOP_WAYS)
+		return 0;
+	at = __sync_fetch_and_add(&pool->used, 1);
+	return at < targ_hop_sets * HOP_WAYS ? 1ULL << 32 | (at + 1) : 0;
+}
+
+__noinline int hops__free_record(__u32 at)
+{
+	struct hop_record *r = bpf_map_lookup_elem(&hop_records, &at);
+	__u32 zero = 0, i;
+	struct hop_pool *pool = bpf_map_lookup_elem(&hop_pools, &zero);
+	__u64 head, next;
+
+	if (!pool || !r)
+		return 0;
+	for (i = 0; i < HOP_TRIES; i++) {
+		head = *(volatile __u64 *)&pool->free;
+		*(volatile __u64 *)&r->span[0].cookie = (__u32)head;
+		next = ((head >> 32) + 1) << 32 | (at + 1);
+		if (__sync_val_compare_and_swap(&pool->free, head, next) == head)
+			return 0;
+	}
+	return 0;
+}
+
+/* ---- ways */
 
 /* Is there an exchange in it? */
 static __always_inline bool hop_state__lives(__u32 state)
@@ -180,47 +258,56 @@ static __always_inline __u32 hops__find_way(struct hop_set *set, __u32 at, __u64
 	return 0;
 }
 
-/* The record that an alias stands for, + 1; 0: it has ended. */
+/* The way that an alias stands for, + 1; 0: its exchange has ended. */
 static __always_inline __u32 hops__target(const struct hop_way *w, __u32 state)
 {
-	__u32 slot = state & HOP_TARGET;
+	__u32 slot = state & HOP_TARGET, is;
 	struct hop_way *to = hop_way__at(slot);
 
-	return to && to->gen == w->mark && hop_state__lives(hop_way__state(to)) ? slot + 1 : 0;
+	if (!to || to->gen != w->mark)
+		return 0;
+	is = hop_way__state(to);
+	return hop_state__lives(is) && !(is & HOP_IS_ALIAS) ? slot + 1 : 0;
+}
+
+/* The way of the exchange that is in flight in this one, + 1; 0: none is. */
+static __always_inline __u32 hops__live(const struct hop_set *set, __u32 slot)
+{
+	const struct hop_way *w = &set->way[slot & (HOP_WAYS - 1)];
+	__u32 state = hop_way__state(w);
+
+	if (!hop_state__lives(state))
+		return 0;
+	return state & HOP_IS_ALIAS ? hops__target(w, state) : slot + 1;
 }
 
 /*
- * Number + 1 of the record of an exchange in flight, 0: there is none. Through an alias. Global, as
+ * Number + 1 of the way of an exchange in flight, 0: there is none. Through an alias. Global, as
  * the larger ones below: the verifier looks once, not at every place that calls.
  */
 __noinline __u32 hops__find(__u64 id)
 {
-	__u32 at = hops__set_of(id), slot, state;
+	__u32 at = hops__set_of(id), slot;
 	struct hop_set *set = bpf_map_lookup_elem(&hop_sets, &at);
-	struct hop_way *w;
 
 	slot = set ? hops__find_way(set, at, id) : 0;
-	if (!slot)
-		return 0;
-	w = &set->way[(slot - 1) & (HOP_WAYS - 1)];
-	state = hop_way__state(w);
-	if (!hop_state__lives(state))
-		return 0;
-	return state & HOP_IS_ALIAS ? hops__target(w, state) : slot;
+	return slot ? hops__live(set, slot - 1) : 0;
 }
 
 /* Is what is in a way past its time? */
-static __always_inline bool hop_way__is_old(const struct hop_way *w, __u32 slot, __u32 state,
-					    __u64 now)
+static __always_inline bool hop_way__is_old(const struct hop_way *w, __u32 state, __u64 now)
 {
 	struct hop_record *r;
 	__u64 began;
+	__u32 at;
 
 	if (state & HOP_IS_ALIAS)
 		return !hops__target(w, state);
-	r = bpf_map_lookup_elem(&hop_records, &slot);
+	at = hop_state__record(state);
+	r = bpf_map_lookup_elem(&hop_records, &at);
 	began = r ? *(volatile __u64 *)&r->span[0].request : now;
-	return now > began && now - began > targ_timeout_ns;
+	return now > began &&
+	       now - began > (state & HOP_IS_DELIVERY ? HOP_LIKE_NS : targ_timeout_ns);
 }
 
 /* A way of the set that was free, or whose exchange was given up: + 1, and ours. 0: it is full. */
@@ -238,12 +325,14 @@ __noinline __u32 hops__claim(struct lane_scratch *s, __u32 at, __u64 now)
 	}
 	for (i = 0; i < HOP_WAYS; i++) {
 		state = hop_way__state(&set->way[i]);
-		if (!hop_state__lives(state) ||
-		    !hop_way__is_old(&set->way[i], at * HOP_WAYS + i, state, now) ||
+		if (!hop_state__lives(state) || !hop_way__is_old(&set->way[i], state, now) ||
 		    !hop_way__take(&set->way[i], state))
 			continue;
-		if (!(state & HOP_IS_ALIAS))
-			hops__count(s, HOP_ABANDONED, 1);
+		if (!(state & HOP_IS_ALIAS)) {
+			if (!(state & HOP_IS_DELIVERY))
+				hops__count(s, HOP_ABANDONED, 1);
+			hops__free_record(hop_state__record(state));
+		}
 		return at * HOP_WAYS + i + 1;
 	}
 	return 0;
@@ -254,24 +343,40 @@ static __always_inline __u16 hops__mark(const struct conn *c, const struct hop_e
 	return (__u16)(c->cookie << 1 | e->out);
 }
 
-static __always_inline void hop_waits__push(struct lane_scratch *s, struct hop_waits *w, __u64 at,
-					    __u32 seq, __u32 slot, __u32 i)
+static __always_inline bool hop_waits__empty(const struct hop_waits *w)
 {
-	__u32 head;
-	struct hop_wait *to;
+	return w->head == *(const volatile __u32 *)&w->tail;
+}
 
-	if (!w)
+/*
+ * A message that came in waits to be read. First in the connection's state; behind what is in the
+ * socket's own ring (`far`, NULL: there is none), there, too.
+ */
+static __always_inline void hops__wait(struct lane_scratch *s, struct conn *c,
+				       struct hop_waits *far, const struct hop_event *e,
+				       __u32 where)
+{
+	__u32 head = c->hops.head;
+	struct hop_wait *to;
+	bool near;
+
+	if (e->out || e->seq == HOP_NO_SEQ || targ_test)
 		return;
-	head = w->head;
-	if (head - *(volatile __u32 *)&w->tail >= HOP_WAITS) {
+	near = head - *(volatile __u32 *)&c->hops.tail < HOP_NEAR &&
+	       (!far || hop_waits__empty(far));
+	if (near) {
+		to = &c->hops.wait[head & (HOP_NEAR - 1)];
+	} else if (far && far->head - *(volatile __u32 *)&far->tail < HOP_WAITS) {
+		head = far->head;
+		to = &far->wait[head & (HOP_WAITS - 1)];
+	} else {
 		hops__count(s, HOP_QUEUE_FULL, 1);
 		return;
 	}
-	to = &w->wait[head & (HOP_WAITS - 1)];
-	to->at = at;
-	to->seq = seq;
-	to->where = slot << 8 | i;
-	STORE_RELEASE(&w->head, head + 1);
+	to->at = e->at;
+	to->seq = e->seq;
+	to->where = where;
+	STORE_RELEASE(near ? &c->hops.head : &far->head, head + 1);
 }
 
 static __always_inline void hop_socket__begin(struct hop_socket *sp, const struct conn *c,
@@ -289,15 +394,29 @@ static __always_inline void hop_socket__begin(struct hop_socket *sp, const struc
 	STORE_RELEASE(&sp->life, HOP_LIFE(gen, c->proto, parent, !e->out));
 }
 
-/* The first span of a record that was claimed. */
-static __always_inline void hops__begin(struct hop_way *w, struct hop_record *r,
-					const struct conn *c, const struct hop_event *e)
+/*
+ * Where a span is, for whoever wants to find it again: record << 8 | index + 1. 0: nowhere.
+ *
+ * An exchange begins in a way that was claimed. 0: there is no record, which is counted.
+ */
+static __always_inline __u32 hops__begin(struct lane_scratch *s, struct hop_way *w,
+					 const struct conn *c, const struct hop_event *e)
 {
+	__u64 taken = hops__take_record();
+	__u32 at = (__u32)taken - 1;
+	struct hop_record *r = bpf_map_lookup_elem(&hop_records, &at);
+
+	if (!taken || !r) {
+		hops__count(s, HOP_TABLE_FULL, 1);
+		STORE_RELEASE(&w->state, HOP_IS_DONE);
+		return 0;
+	}
 	w->id = e->id;
-	w->gen++;
+	w->gen = (__u16)(taken >> 32);
 	w->mark = hops__mark(c, e);
 	hop_socket__begin(&r->span[0], c, e, w->gen, 0);
-	STORE_RELEASE(&w->state, 1);
+	STORE_RELEASE(&w->state, at << HOP_RECORD | 1);
+	return at << 8 | 1;
 }
 
 /* Index + 1 of the span at which the request `id` came in. 0: it did not here. */
@@ -317,36 +436,47 @@ static __always_inline __u32 hops__index(const struct hop_record *r, const struc
 }
 
 /*
- * One more span of a record, its index + 1; 0: there is none. An exchange that opens again on its
- * first socket is another one, under the same id.
+ * One more span, as hops__begin() says. An exchange that opens again on its first socket is another
+ * one, under the same id.
  */
 static __always_inline __u32 hops__append(struct lane_scratch *s, const struct conn *c,
 					  const struct hop_event *e, __u32 slot, __u64 parent)
 {
-	struct hop_record *r = bpf_map_lookup_elem(&hop_records, &slot);
 	struct hop_way *w = hop_way__at(slot);
-	__u32 i;
+	struct hop_record *r;
+	__u32 state, at, i;
 
-	if (!r || !w)
+	if (!w)
+		return 0;
+	state = hop_way__state(w);
+	at = hop_state__record(state);
+	r = bpf_map_lookup_elem(&hop_records, &at);
+	if (!r || !hop_state__lives(state) || state & HOP_IS_ALIAS)
 		return 0;
 	if (w->mark == hops__mark(c, e) && r->span[0].cookie == c->cookie && w->id == e->id) {
-		i = hop_way__state(w);
-		if (!hop_state__lives(i) || !hop_way__take(w, i))
+		if (!hop_way__take(w, state))
 			return 0;
 		hops__count(s, HOP_ABANDONED, 1);
-		hops__begin(w, r, c, e);
-		return 1;
+		hops__free_record(at);
+		return hops__begin(s, w, c, e);
 	}
-	i = __sync_fetch_and_add(&w->state, 1) & HOP_N;
+	i = state & HOP_N;
+	if (i < HOP_SPANS) {
+		state = __sync_fetch_and_add(&w->state, 1);
+		i = state & HOP_N;
+	}
 	if (i >= HOP_SPANS) {
 		hops__count(s, HOP_SPANS_FULL, 1);
 		return 0;
 	}
+	/* It may have ended in between. */
+	if (!hop_state__lives(state) || hop_state__record(state) != at)
+		return 0;
 	hop_socket__begin(&r->span[i], c, e, w->gen, parent ? hops__index(r, w, parent) : 0);
-	return i + 1;
+	return at << 8 | (i + 1);
 }
 
-/* Makes the id of `e` one more of the record `slot`. False: no room, counted. */
+/* Makes the id of `e` one more of the way `slot`. False: no room, counted. */
 static __always_inline bool hops__alias(struct lane_scratch *s, __u32 at, const struct hop_event *e,
 					__u32 slot)
 {
@@ -359,17 +489,53 @@ static __always_inline bool hops__alias(struct lane_scratch *s, __u32 at, const 
 		return false;
 	}
 	w->id = e->id;
-	w->gen++;
 	w->mark = to->gen;
 	STORE_RELEASE(&w->state, HOP_IS_ALIAS | slot);
 	return true;
 }
 
 /*
+ * The way `slot` had this id and is done. On its first socket the id is being used again; else it
+ * is a delivery to somebody who was not waited for, and this is counted. An alias whose exchange
+ * has ended is free. 0: nothing begins.
+ */
+static __always_inline __u32 hops__again(struct lane_scratch *s, const struct conn *c,
+					 const struct hop_event *e, __u32 slot)
+{
+	struct hop_way *w = hop_way__at(slot);
+	__u32 state;
+
+	if (!w)
+		return 0;
+	state = hop_way__state(w);
+	if (!(state & HOP_IS_BUSY) && (state & HOP_IS_ALIAS || w->mark == hops__mark(c, e)) &&
+	    hop_way__take(w, state))
+		return hops__begin(s, w, c, e);
+	if (!(state & HOP_IS_OUT))
+		hops__count(s, HOP_UNANSWERED, 1);
+	return 0;
+}
+
+/* An exchange begins. 0: the table is full, which is counted. */
+static __always_inline __u32 hops__first(struct lane_scratch *s, const struct conn *c,
+					 const struct hop_event *e, __u32 at)
+{
+	__u32 slot = hops__claim(s, at, e->at);
+	struct hop_way *w;
+
+	w = slot ? hop_way__at(slot - 1) : NULL;
+	if (!w) {
+		hops__count(s, HOP_TABLE_FULL, 1);
+		return 0;
+	}
+	return hops__begin(s, w, c, e);
+}
+
+/*
  * --sample-hops takes exchanges with all their calls: a call of one that is left out is, too, and
  * where its own number would be taken, a way that is done tells the other end so.
  */
-static __always_inline void hops__leave_out(struct lane_scratch *s, __u32 at,
+static __always_inline void hops__leave_out(struct lane_scratch *s, const struct conn *c, __u32 at,
 					    const struct hop_event *e, __u64 parent)
 {
 	struct hop_way *w;
@@ -384,54 +550,8 @@ static __always_inline void hops__leave_out(struct lane_scratch *s, __u32 at,
 	if (!w)
 		return;
 	w->id = e->id;
-	w->gen++;
+	w->mark = (__u16)~hops__mark(c, e); /* it is never begun again */
 	STORE_RELEASE(&w->state, HOP_IS_DONE | HOP_IS_OUT);
-}
-
-/*
- * The record `slot` had this id and is done. On its first socket the id is being used again; else
- * it is a delivery to somebody who was not waited for, and this is counted. An alias whose record
- * has ended is free.
- */
-static __always_inline bool hops__again(struct lane_scratch *s, const struct conn *c,
-					const struct hop_event *e, __u32 slot)
-{
-	struct hop_record *r = bpf_map_lookup_elem(&hop_records, &slot);
-	struct hop_way *w = hop_way__at(slot);
-	__u32 state;
-
-	if (!r || !w)
-		return false;
-	state = hop_way__state(w);
-	if (!(state & HOP_IS_BUSY) &&
-	    (state & HOP_IS_ALIAS ||
-	     (w->mark == hops__mark(c, e) && r->span[0].cookie == c->cookie)) &&
-	    hop_way__take(w, state)) {
-		hops__begin(w, r, c, e);
-		return true;
-	}
-	if (!(state & HOP_IS_OUT))
-		hops__count(s, HOP_UNANSWERED, 1);
-	return false;
-}
-
-/* An exchange begins: number + 1 of its record, 0: the table is full. */
-static __always_inline __u32 hops__first(struct lane_scratch *s, const struct conn *c,
-					 const struct hop_event *e, __u32 at)
-{
-	__u32 slot = hops__claim(s, at, e->at);
-	struct hop_record *r;
-	struct hop_way *w;
-
-	at = slot - 1;
-	w = slot ? hop_way__at(at) : NULL;
-	r = slot ? bpf_map_lookup_elem(&hop_records, &at) : NULL;
-	if (!w || !r) {
-		hops__count(s, HOP_TABLE_FULL, 1);
-		return 0;
-	}
-	hops__begin(w, r, c, e);
-	return slot;
 }
 
 /*
@@ -439,13 +559,13 @@ static __always_inline __u32 hops__first(struct lane_scratch *s, const struct co
  * `parent` (an id; 0: of none), where that is known: then its own id stands for the parent's from
  * now on, so that the other end of this connection finds it. Else an exchange begins.
  *
- * `waits`: of the socket, where the request came in; or NULL. For whoever feeds framers, with the
- * lane; `e->seq` is TCP's by now.
+ * `far`: ring of the socket, see hops__wait(); or NULL. For whoever feeds framers, with the lane;
+ * `e->seq` is TCP's by now.
  */
-__noinline int hops__open(struct lane_scratch *s, struct conn *c, struct hop_waits *waits,
+__noinline int hops__open(struct lane_scratch *s, struct conn *c, struct hop_waits *far,
 			  const struct hop_event *e, __u64 parent)
 {
-	__u32 at, way, slot = 0, i = 1;
+	__u32 at, way, slot = 0, span = 0;
 	struct hop_set *set;
 
 	if (!s || !c || !e)
@@ -456,28 +576,19 @@ __noinline int hops__open(struct lane_scratch *s, struct conn *c, struct hop_wai
 		return 0;
 	way = hops__find_way(set, at, e->id);
 	if (way) {
-		slot = hops__find(e->id);
-		if (slot)
-			i = hops__append(s, c, e, slot - 1, 0);
-		else if (hops__again(s, c, e, way - 1))
-			slot = way;
-		else
-			return 0;
-	} else if (parent) {
-		slot = hops__find(parent);
-		if (slot)
-			i = hops__alias(s, at, e, slot - 1)
-				    ? hops__append(s, c, e, slot - 1, parent)
-				    : 0;
+		slot = hops__live(set, way - 1);
+		span = slot ? hops__append(s, c, e, slot - 1, 0) : hops__again(s, c, e, way - 1);
+	} else {
+		slot = parent ? hops__find(parent) : 0;
+		if (!slot && targ_hop_sample > 1 && (parent || hops__is_out(e->id)))
+			hops__leave_out(s, c, at, e, parent);
+		else if (!slot)
+			span = hops__first(s, c, e, at);
+		else if (hops__alias(s, at, e, slot - 1))
+			span = hops__append(s, c, e, slot - 1, parent);
 	}
-	if (!slot && targ_hop_sample > 1 && (parent || hops__is_out(e->id))) {
-		hops__leave_out(s, at, e, parent);
-		return 0;
-	}
-	if (!slot)
-		slot = hops__first(s, c, e, at);
-	if (slot && i && !e->out)
-		hop_waits__push(s, waits, e->at, e->seq, slot - 1, i - 1);
+	if (span)
+		hops__wait(s, c, far, e, span - 1);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "lane.bpf.h"
 
 const volatile __u32 targ_hop_sample; /* > 1: one exchange in so many */
+const volatile bool targ_deliveries;  /* messages that want no answer, too */
 
 /* Does --sample-hops leave an exchange out, here as on every other socket? */
 static __always_inline bool hops__is_out(__u64 id)
@@ -40,7 +41,7 @@ static __always_inline struct hop_event *hops__tell(struct lane_scratch *s, __u3
 						    __u32 role, __u32 dir)
 {
 	if (hops__is_out(id)) {
-		s->hops_out += what == HOP_OPENED;
+		s->hops_out += what != HOP_CLOSED;
 		return NULL;
 	}
 	return hops__write(s, what, id, role, dir);

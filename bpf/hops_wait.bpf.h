@@ -86,7 +86,8 @@ static __always_inline __u64 hop_reader__waited(const struct hop_reader *r, __u6
 }
 
 struct hop_reading {
-	struct hop_waits *waits;
+	struct conn *conn;
+	struct hop_waits *far;
 	struct hop_reader *reader; /* with targ_sched */
 	__u64 now;
 	__u32 upto;
@@ -95,8 +96,8 @@ struct hop_reading {
 
 static __always_inline void hops__was_read(const struct hop_reading *h, const struct hop_wait *q)
 {
-	__u32 slot = q->where >> 8, i = q->where & 0xff;
-	struct hop_record *r = bpf_map_lookup_elem(&hop_records, &slot);
+	__u32 at = q->where >> 8, i = q->where & 0xff;
+	struct hop_record *r = bpf_map_lookup_elem(&hop_records, &at);
 	struct hop_socket *sp;
 
 	if (!r || i >= HOP_SPANS)
@@ -110,10 +111,24 @@ static __always_inline void hops__was_read(const struct hop_reading *h, const st
 		sp->run = hop_reader__waited(h->reader, q->at);
 }
 
-static long hops__next_read(__u32 i, void *ctx)
+static long hops__next_near(__u32 i, void *ctx)
 {
 	struct hop_reading *h = ctx;
-	struct hop_waits *w = h->waits;
+	struct hop_conn *w = &h->conn->hops;
+	__u32 tail = w->tail;
+	const struct hop_wait *q = &w->wait[tail & (HOP_NEAR - 1)];
+
+	if (tail == *(volatile __u32 *)&w->head || (__s32)(h->upto - q->seq) <= 0)
+		return 1;
+	hops__was_read(h, q);
+	STORE_RELEASE(&w->tail, tail + 1);
+	return 0;
+}
+
+static long hops__next_far(__u32 i, void *ctx)
+{
+	struct hop_reading *h = ctx;
+	struct hop_waits *w = h->far;
 	__u32 tail = w->tail;
 	const struct hop_wait *q = &w->wait[tail & (HOP_WAITS - 1)];
 
@@ -125,23 +140,32 @@ static long hops__next_read(__u32 i, void *ctx)
 }
 
 /* The current task, which holds the socket's lock, has read from it. */
-static __always_inline void hops__read(struct sock *sk)
+static __always_inline void hops__read(struct sock *sk, struct conn *c)
 {
-	struct hop_waits *w = bpf_sk_storage_get(&hop_queues, sk, 0, 0);
-	struct hop_reading h = {.waits = w};
+	struct hop_waits *far = NULL;
+	struct hop_reading h;
 	struct tcp_sock *tp;
+	bool near = c->hops.tail != *(volatile __u32 *)&c->hops.head;
 
-	if (!w || w->tail == *(volatile __u32 *)&w->head)
+	if (c->hops.far)
+		far = bpf_sk_storage_get(&hop_queues, sk, 0, 0);
+	if (!near && (!far || hop_waits__empty(far)))
 		return;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return;
+	h.conn = c;
+	h.far = far;
+	h.reader = NULL;
 	h.upto = tp->copied_seq;
 	h.now = bpf_ktime_get_ns();
 	if (targ_sched)
 		h.reader = bpf_task_storage_get(&hop_readers, bpf_get_current_task_btf(), 0,
 						BPF_LOCAL_STORAGE_GET_F_CREATE);
-	bpf_loop(HOP_WAITS, hops__next_read, &h, 0);
+	if (near && !hops__next_near(0, &h))
+		bpf_loop(HOP_NEAR - 1, hops__next_near, &h, 0);
+	if (far)
+		bpf_loop(HOP_WAITS, hops__next_far, &h, 0);
 }
 
 #endif

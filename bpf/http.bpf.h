@@ -145,11 +145,7 @@ __noinline int http__on_event(wire_ctx *ctx, struct conn *c, struct wire_acct *a
 	if (!c || !a || !s)
 		return 0;
 	switch (s->http.what) {
-	case HTTP_ON_BEGIN: stream__begins(c, s, dir); break;
-	case HTTP_ON_LINE:
-		if (s->http.m_role == HTTP_REQUEST)
-			http__asked(ctx, c, a, s, dir);
-		break;
+	case HTTP_ON_LINE: http__asked(ctx, c, a, s, dir); break;
 	case HTTP_ON_FIELD:
 		if (s->http.m_role == HTTP_REQUEST)
 			http__named(c, s);
@@ -172,7 +168,11 @@ static __always_inline void http_io__event(struct stream_io *io, struct stream_r
 	if (u->what == HTTP_ON_HEAD || u->what == HTTP_ON_OPAQUE ||
 	    (u->what == HTTP_ON_FIELD && !targ_tree))
 		return;
-	http__on_event(io->ctx, io->conn, io->acct, io->scratch, io->dir);
+	/* Calls are a good part of what all this costs. */
+	if (u->what == HTTP_ON_BEGIN)
+		stream__begins(io->conn, io->scratch, io->dir);
+	else if (u->what != HTTP_ON_LINE || u->m_role == HTTP_REQUEST)
+		http__on_event(io->ctx, io->conn, io->acct, io->scratch, io->dir);
 }
 
 /* The segment in scratch follows the direction's last bytes. How sure the protocol is. */

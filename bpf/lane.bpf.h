@@ -47,6 +47,9 @@ struct lane_scratch {
 	__u32 n_hops;
 	__u32 hops_lost;
 	__u32 hops_out;
+	__u32 hops_cut;
+	__u64 hop_subject;	      /* hash */
+	__u64 hop_head[HOP_HEAD / 8]; /* the first bytes of a payload */
 	struct hop_event hop_event[HOP_EVENTS];
 	struct hop_work hop_work;
 };

@@ -159,6 +159,40 @@ static __always_inline void nats__hop_open(struct lane_scratch *s, __u32 dir)
 }
 
 /*
+ * A message that wants no answer, for hops_deliver.bpf.h: the hash of its subject, its length and
+ * the first bytes of the payload are its id, where these are in the same segment.
+ */
+static __noinline void nats__hop_pass(wire_ctx *ctx, struct conn *c, struct wire_acct *a,
+				      struct lane_scratch *s, __u32 dir)
+{
+	struct nats_run *r = &s->run;
+	struct nats_unit *u = &r->unit;
+	__u32 at = nats_run__begin(r) + u->len, n = u->payload, i;
+	__u64 subject = s->hop_subject, hash = subject;
+	struct hop_event *e;
+
+	__builtin_memset(s->hop_head, 0, sizeof(s->hop_head));
+	n = n < HOP_HEAD ? n : HOP_HEAD;
+	if (at + n > s->len || (n && wire_ctx__load(ctx, s->off + at, s->hop_head, n))) {
+		s->hops_cut++;
+		return;
+	}
+	hash ^= (__u64)u->payload << 32;
+	for (i = 0; i < HOP_HEAD / 8; i++) {
+		hash = (hash ^ s->hop_head[i]) * 0x9e3779b97f4a7c15ULL;
+		hash ^= hash >> 32;
+	}
+	e = hops__tell(s, HOP_PASSED, hash | 1, nats__role(c, dir, u), dir);
+	if (!e)
+		return;
+	if (!r->now)
+		r->now = bpf_ktime_get_ns();
+	e->at = r->now;
+	e->seq = nats_run__begin(r);
+	e->route = (__u16)route__of(s, a, c, subject, u->subject, u->subject_len);
+}
+
+/*
  * Takes out the exchange that a reply with this id closes: its request went the other way. An id
  * may have been put into any of the three places.
  */
@@ -310,6 +344,10 @@ static __always_inline void nats__message_read(wire_ctx *ctx, struct conn *c, st
 			a->reason[REASON_ORPHAN]++;
 		} else {
 			nats__one_way(a, REASON_NO_REPLY);
+			if (targ_hops && targ_deliveries) {
+				s->hop_subject = hash;
+				nats__hop_pass(ctx, c, a, s, dir);
+			}
 		}
 		return;
 	}

@@ -160,9 +160,7 @@ __noinline int redis__on_event(wire_ctx *ctx, struct conn *c, struct wire_acct *
 {
 	if (!c || !a || !s)
 		return 0;
-	if (s->redis.what == REDIS_ON_BEGIN)
-		stream__begins(c, s, dir);
-	else if (s->redis.role == REDIS_COMMANDS)
+	if (s->redis.role == REDIS_COMMANDS)
 		redis__asked(ctx, c, a, s, dir);
 	else
 		redis__answered(ctx, c, a, s);
@@ -173,8 +171,10 @@ static __always_inline void redis_io__event(struct stream_io *io, struct stream_
 					    struct redis_unit *u)
 {
 	(void)r;
-	(void)u;
-	redis__on_event(io->ctx, io->conn, io->acct, io->scratch, io->dir);
+	if (u->what == REDIS_ON_BEGIN)
+		stream__begins(io->conn, io->scratch, io->dir);
+	else
+		redis__on_event(io->ctx, io->conn, io->acct, io->scratch, io->dir);
 }
 
 /* The segment in scratch follows the direction's last bytes. How sure the protocol is. */

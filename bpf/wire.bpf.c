@@ -181,17 +181,23 @@ static __always_inline bool conn__wanted(struct conn *c, struct wire_acct *a, __
 	return c->filter == FILTER_PASS;
 }
 
-/* The sockets that exchanges pass: what came in waits to be read. */
+/*
+ * The sockets that exchanges pass. What came in waits to be read, mostly not much at a time: then
+ * there is room for it in the connection's state.
+ */
 static __noinline int segment__hop(struct __sk_buff *skb, struct conn *c,
 				   struct lane_scratch *scratch, __u32 lane_dir, __u32 seq)
 {
+	__u32 waiting = c->hops.head - c->hops.tail + scratch->n_hops;
 	struct bpf_sock *sk = skb->sk;
-	struct hop_waits *waits = NULL;
+	struct hop_waits *far = NULL;
 
-	if (!(lane_dir & 1) && !targ_test && sk)
-		waits = bpf_sk_storage_get(&hop_queues, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!(lane_dir & 1) && (waiting > HOP_NEAR || c->hops.far) && !targ_test && sk) {
+		far = bpf_sk_storage_get(&hop_queues, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+		c->hops.far = 1;
+	}
 	scratch->lane = lane_dir >> 1;
-	return hops__hear(scratch, c, waits, seq);
+	return hops__hear(scratch, c, far, seq);
 }
 
 static __always_inline void segment__pass(struct __sk_buff *skb, struct conn *c, struct segment *s,
@@ -392,13 +398,12 @@ int BPF_PROG(wire_cgroup, struct cgroup___named *cgrp)
 SEC("tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(wire_read, struct sock *sk)
 {
-	struct conn *c;
+	struct conn *c = bpf_sk_storage_get(&conns, sk, 0, 0);
 
-	if (targ_hops)
-		hops__read(sk);
+	if (targ_hops && c)
+		hops__read(sk, c);
 	if (!targ_tree)
 		return 0;
-	c = bpf_sk_storage_get(&conns, sk, 0, 0);
 	if (c && c->cookie)
 		cause__read(c);
 	else

@@ -16,6 +16,10 @@
  * children is what happened behind it: the service's own time, or what cannot be seen from here.
  * A child that overlaps an earlier one of the same parent, or is not answered inside its parent, is
  * left out (and counted).
+ *
+ * A message without a reply (with wire_opts.deliveries) has one way for each of its subscribers:
+ *its spans are each other's children in a row, the last one is the subscriber's socket, `before` of
+ *the first is the whole time from the first socket to that one, and there is no `after`.
  */
 #ifndef HOPSCOPE_HOP_H
 #define HOPSCOPE_HOP_H
@@ -37,7 +41,7 @@ enum hop_kind {
 struct hop_node_key {
 	__u64 cgroup; /* v2 id of the socket's */
 	char comm[COMM_LEN];
-	__u16 port; /* of the listening side: the lower of the two */
+	__u16 port; /* of the listening side; of a route between brokers the lower of the two */
 	__u8 proto;
 	__u8 role;	 /* enum wire_role, as in its series */
 	__u8 request_in; /* 1: the request comes in on it, 0: it leaves on it */
@@ -51,8 +55,8 @@ struct hop_path_key {
 	__u32 route; /* of the first span */
 	__u8 n;	     /* spans */
 	__u8 status;
-	__u8 proto; /* of the first span */
-	__u8 pad;
+	__u8 proto;   /* of the first span */
+	__u8 one_way; /* 1: a message that is not answered, see below */
 	__u16 node[HOP_SPANS];
 	__u8 link[HOP_SPANS]; /* parent's index << 4 | enum hop_kind */
 	__u32 pad2;
@@ -96,8 +100,14 @@ enum hop_count {
 		9, /* messages whose time in a socket's queue is not known: too many unread */
 	HOP_TIMELINES_LOST = 10, /* ring full */
 	HOP_EVENTS_LOST = 11,	 /* of segments with more messages than were looked at */
-	HOP_SAMPLED_OUT = 12, /* gauge of nothing lost: exchanges not looked at, by --sample-hops */
-	HOP_COUNTS = 16
+	HOP_SAMPLED_OUT =
+		12, /* no loss: requests passed over by --sample-hops, on every socket */
+	HOP_DELIVERED = 13, /* messages without an answer that reached a subscriber, in some path */
+	HOP_ALIKE =
+		14, /* of such messages, those not measured: another one like it was under way */
+	HOP_NO_ORIGIN = 15, /* and those of which was not seen where they came from */
+	HOP_CUT = 16,	    /* and those whose payload began in another segment than their head */
+	HOP_COUNTS = 32
 };
 
 /* One span of a timeline, times relative to the first one's request. */

@@ -18,6 +18,8 @@
 #define HTTP_NAME_MAX	24	     /* bytes that tell whether a header field is of interest */
 #define HTTP_HEAD_MAX	(256u << 10) /* nginx takes 32 KB, Go 1 MB */
 #define HTTP_BODY_MAX	((__u64)1 << 48)
+#define HTTP_SCANS	48 /* of 16 bytes, and */
+#define HTTP_CURIOUS	8  /* lines that may be of interest: so far are heads read in one go */
 
 enum http_role { HTTP_ROLE_UNKNOWN = 0, HTTP_REQUEST = 1, HTTP_RESPONSE = 2 };
 
@@ -92,6 +94,10 @@ struct http_unit {
 	__u32 seq;   /* number of the request on its connection */
 	__u32 head;  /* bytes of the head so far */
 	__u64 bytes; /* of the message so far, as they are on the wire */
+	/* of http__plain() */
+	__u32 curious;
+	__u32 pad;
+	__u64 line[HTTP_CURIOUS]; /* begin, and << 32 the position behind it */
 };
 
 #define HTTP_W7(a, b, c, d, e, f, g) STREAM_W8(a, b, c, d, e, f, g, 0)
@@ -115,6 +121,14 @@ STREAM_INLINE __u8 http__method(__u64 w)
 	case STREAM_W8('T', 'R', 'A', 'C', 'E', 0, 0, 0): return HTTP_TRACE;
 	}
 	return HTTP_OTHER;
+}
+
+/* Bytes of w in front of its first space; 0: there is none. */
+STREAM_INLINE __u32 http__word(__u64 w)
+{
+	__u64 m = stream__find(w, ' ');
+
+	return m ? stream__first(m) : 0;
 }
 
 STREAM_INLINE int http__begins(__u64 w, __u64 word, __u32 n)
@@ -181,15 +195,11 @@ STREAM_GLOBAL __u32 http__method_len(const struct stream_window *window, __u32 a
  * Looks for a, b or c in the 64 bytes at `at`: their position, or behind them. A part of a loop, so
  * that the verifier has few turns of it to go through.
  */
-STREAM_GLOBAL __u32 http__index64(const struct stream_window *window, __u32 at, __u32 abc)
+STREAM_INLINE __u32 http__first64(const __u8 *win, __u32 at, __u32 abc)
 {
-	const __u8 *win;
 	__u64 w, m;
 	__u32 i;
 
-	if (!window)
-		return at;
-	win = window->bytes;
 	for (i = 0; i < 8; i++) {
 		w = stream__load64(win, at);
 		m = stream__find(w, (__u8)abc) | stream__find(w, (__u8)(abc >> 8)) |
@@ -199,6 +209,11 @@ STREAM_GLOBAL __u32 http__index64(const struct stream_window *window, __u32 at, 
 		at += 8;
 	}
 	return at;
+}
+
+STREAM_GLOBAL __u32 http__index64(const struct stream_window *window, __u32 at, __u32 abc)
+{
+	return window ? http__first64(window->bytes, at, abc) : at;
 }
 
 /*
@@ -229,7 +244,7 @@ STREAM_INLINE void http__path(const struct stream_window *window, struct http_un
 			      __u32 end)
 {
 	__u64 w = stream__load64(window->bytes, at);
-	__u32 skip = 0;
+	__u32 skip = 0, to;
 
 	/* Not folded: "://" must be what it is. */
 	if ((HTTP_FOLD(w) & 0xffffffff) == STREAM_W4('h', 't', 't', 'p')) {
@@ -241,7 +256,10 @@ STREAM_INLINE void http__path(const struct stream_window *window, struct http_un
 	if (skip && at + skip <= end)
 		at = http__index(window, at + skip, end, HTTP_ANY('/', '/', '/'));
 	u->path = at;
-	u->path_len = http__index(window, at, end, HTTP_ANY('?', '#', ' ')) - at;
+	to = http__first64(window->bytes, at, HTTP_ANY('?', '#', ' '));
+	if (to == at + 64)
+		to = http__index(window, to, end, HTTP_ANY('?', '#', ' '));
+	u->path_len = (to < end ? to : end) - at;
 }
 
 #define HTTP_VERSION  STREAM_W8('H', 'T', 'T', 'P', '/', '1', '.', 0)
@@ -285,6 +303,7 @@ STREAM_GLOBAL int http__start(const struct stream_window *window, struct http_un
 {
 	__u32 end, len, at, n;
 	const __u8 *win;
+	__u64 w;
 
 	if (!window || !u)
 		return HTTP_BAD;
@@ -305,9 +324,14 @@ STREAM_GLOBAL int http__start(const struct stream_window *window, struct http_un
 	if (len == 14 && stream__load64(win, at) == HTTP_PREFACE1 &&
 	    stream__load64(win, at + 8) == HTTP_PREFACE2)
 		return HTTP_PREFACE;
-	n = http__method_len(window, at);
-	if (!n)
-		return HTTP_BAD;
+	w = stream__load64(win, at);
+	n = http__word(w);
+	u->method = http__method(stream__low(w, n));
+	if (u->method == HTTP_OTHER) {
+		n = http__method_len(window, at);
+		if (!n)
+			return HTTP_BAD;
+	}
 	u->version = 11;
 	if (u->stop) {
 		if (len < n + 11 || stream__byte(win, end - 9) != ' ')
@@ -319,7 +343,6 @@ STREAM_GLOBAL int http__start(const struct stream_window *window, struct http_un
 	}
 	if (stream__byte(win, at + n + 1) <= ' ')
 		return HTTP_BAD;
-	u->method = n > 8 ? HTTP_OTHER : http__method(stream__low(stream__load64(win, at), n));
 	u->role = HTTP_REQUEST;
 	http__path(window, u, at + n + 1, end);
 	return HTTP_OK;
@@ -591,6 +614,152 @@ STREAM_GLOBAL int http__field(const struct stream_window *window, struct http_un
 	at = http__unblank(window, at + 1, end);
 	end = http__unblank_end(window, at, end);
 	return http__value(window, u, at, end);
+}
+
+/*
+ * Reads the line [at, stop) if it is of no interest, or a field that decides on the framing as
+ * everybody writes it. 0: it is left to http__field(), which alone refuses.
+ */
+STREAM_INLINE int http__plain_field(const __u8 *win, struct http_unit *u, __u32 at, __u32 stop)
+{
+	__u64 a = HTTP_FOLD(stream__load64(win, at)), b = stream__load64(win, at + 8), w;
+	__s64 n;
+
+	switch (a) {
+	case STREAM_W8('c', 'o', 'n', 't', 'e', 'n', 't', '-'):
+		w = stream__low(HTTP_FOLD(b), 6);
+		if (w != STREAM_W8('l', 'e', 'n', 'g', 't', 'h', 0, 0))
+			break;
+		/* "Content-Length: 1\r\n" to 8 digits */
+		if ((u->flags & HTTP_HAS_LENGTH) || stop - at - 19 > 7 ||
+		    stream__byte(win, at + 7) != '-' || b >> 48 != STREAM_W4(':', ' ', 0, 0) ||
+		    stream__byte(win, stop - 2) != '\r')
+			return 0;
+		n = stream__digits(stream__load64(win, stop - 10), stop - at - 18);
+		if (n < 0)
+			return 0;
+		u->number = (__u64)n;
+		u->flags |= HTTP_HAS_LENGTH;
+		u->field = HTTP_F_LENGTH;
+		return 1;
+	case STREAM_W8('c', 'o', 'n', 'n', 'e', 'c', 't', 'i'):
+		if (stream__low(HTTP_FOLD(b), 2) != STREAM_W4('o', 'n', 0, 0))
+			break;
+		w = HTTP_FOLD(stream__load64(win, at + 12));
+		if ((__u16)(b >> 16) != STREAM_W4(':', ' ', 0, 0))
+			return 0;
+		if (w == STREAM_W8('k', 'e', 'e', 'p', '-', 'a', 'l', 'i'))
+			u->flags |= HTTP_KEEP_ALIVE;
+		else if (stream__low(w, 5) == STREAM_W8('c', 'l', 'o', 's', 'e', 0, 0, 0))
+			u->flags |= HTTP_CLOSE;
+		else
+			return 0;
+		u->field = HTTP_F_CONNECTION;
+		return 1;
+	case STREAM_W8('t', 'r', 'a', 'n', 's', 'f', 'e', 'r'):
+		/* "Transfer-Encoding: chunked\r\n" */
+		w = HTTP_FOLD(b);
+		if ((u->flags & HTTP_HAS_ENCODING) || stop - at != 28 || (__u8)b != '-' ||
+		    w != STREAM_W8('-', 'e', 'n', 'c', 'o', 'd', 'i', 'n'))
+			return 0;
+		w = stream__load64(win, at + 16) ^
+		    STREAM_W8('g', ':', ' ', 'c', 'h', 'u', 'n', 'k');
+		b = stream__load64(win, at + 20) ^
+		    STREAM_W8('h', 'u', 'n', 'k', 'e', 'd', '\r', '\n');
+		if ((w & ~(__u64)0x2020202020000020) || (b & ~(__u64)0x0000202020202020))
+			return 0;
+		u->flags |= HTTP_HAS_ENCODING | HTTP_CHUNKED;
+		u->field = HTTP_F_ENCODING;
+		return 1;
+	case STREAM_W8('t', 'r', 'a', 'c', 'e', 'p', 'a', 'r'):
+	case STREAM_W8('x', '-', 'r', 'e', 'q', 'u', 'e', 's'): return 0;
+	case STREAM_W8('u', 'p', 'g', 'r', 'a', 'd', 'e', '-'): break;
+	default:
+		if (stream__low(a, 7) == HTTP_W7('u', 'p', 'g', 'r', 'a', 'd', 'e') ||
+		    stream__low(a, 6) == STREAM_W8('e', 'x', 'p', 'e', 'c', 't', 0, 0))
+			return 0;
+	}
+	u->field = HTTP_F_NONE;
+	return 1;
+}
+
+/* Lower bits of the letters that http__plain_field() knows: c, e, t, u, x. Others may have them. */
+#define HTTP_LETTERS (1u << 3 | 1u << 5 | 1u << 20 | 1u << 21 | 1u << 24)
+
+/*
+ * Moves u->begin on over header lines that are whole in the window, to the empty line or what ends
+ * inside of it. Lines that may be of interest are written down, as many as there is room for.
+ */
+STREAM_INLINE void http__lines(__u8 *win, struct http_unit *u)
+{
+	__u32 at = STREAM_GET(u->begin), stop, i, n;
+	__u64 a, b;
+	__u8 c;
+
+	win[STREAM_GET(u->end) & STREAM_WIN_MASK] = '\n'; /* whatever there is, the search ends */
+	u->curious = 0;
+	for (i = 0; i < HTTP_SCANS; i++) {
+		a = stream__load64(win, at) ^ STREAM_ONES * '\n';
+		b = stream__load64(win, at + 8) ^ STREAM_ONES * '\n';
+		/* Exact in the lowest byte that is found. */
+		a = (a - STREAM_ONES) & ~a & STREAM_HIGHS;
+		b = (b - STREAM_ONES) & ~b & STREAM_HIGHS;
+		if (!(a | b)) {
+			at += 16;
+			continue;
+		}
+		stop = at + (a ? stream__first(a) : 8 + stream__first(b)) + 1;
+		at = STREAM_GET(u->begin);
+		c = stream__byte(win, at);
+		if (stop > STREAM_GET(u->end) || c < '!')
+			break;
+		if (HTTP_LETTERS >> (c & 31) & 1) {
+			n = STREAM_GET(u->curious);
+			if (n >= HTTP_CURIOUS)
+				break;
+			u->line[n] = (__u64)stop << 32 | at;
+			STREAM_PUT(u->curious, n + 1);
+		}
+		STREAM_PUT(u->begin, stop);
+		at = STREAM_GET(u->begin);
+	}
+}
+
+/*
+ * Header lines that are whole in the window, as long as http__plain_field() reads them: most heads
+ * to their end in one go. In: u->begin, a line's first byte; flags and number, what the lines
+ * before said. Out: begin moved to the first byte of a line that is not read here, flags, number;
+ * field: of the last line passed, if begin has moved. Returns the length of the empty line, when
+ * that is what is at begin, else 0.
+ */
+STREAM_GLOBAL __u32 http__plain(struct stream_window *window, struct http_unit *u)
+{
+	__u32 i, at, n, stop = 0;
+	__u8 *win;
+	__u64 line;
+
+	if (!window || !u)
+		return 0;
+	win = window->bytes;
+	http__lines(win, u);
+	n = STREAM_GET(u->curious);
+	for (i = 0; i < HTTP_CURIOUS && i < n; i++) {
+		line = STREAM_GET(u->line[i]);
+		if (!http__plain_field(win, u, (__u32)line, line >> 32)) {
+			STREAM_PUT(u->begin, (__u32)line);
+			break;
+		}
+		stop = line >> 32;
+	}
+	at = STREAM_GET(u->begin);
+	if (stop != at)
+		u->field = HTTP_F_NONE;
+	if (i < n || at >= STREAM_GET(u->end))
+		return 0;
+	if (stream__byte(win, at) == '\n')
+		return 1;
+	return at + 1 < u->end && (__u16)stream__load64(win, at) == STREAM_W4('\r', '\n', 0, 0) ? 2
+												: 0;
 }
 
 /* Reads the chunk-size line [begin, stop): u->number. */

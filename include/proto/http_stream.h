@@ -124,6 +124,10 @@ STREAM_INLINE void http_feed__event(struct http_feed *f, __u8 what)
 	struct http_unit *u = f->unit;
 
 	u->what = what;
+	if (what == HTTP_ON_BEGIN) { /* nothing is known of it */
+		http_io__event(f->io, f->run, u);
+		return;
+	}
 	u->m_role = d->role;
 	u->m_method = d->method;
 	u->m_version = d->version;
@@ -421,6 +425,33 @@ bad:
 	http_feed__lose(f, stop - r->pos);
 }
 
+/* At a header line's first byte: on through as much of the head as is plain. */
+STREAM_INLINE void http_feed__plain(struct http_feed *f)
+{
+	struct stream_run *r = f->run;
+	struct http_dir *d = f->dir;
+	struct http_unit *u = f->unit;
+	__u32 n, last;
+
+	if (d->s.bytes + (r->end - r->pos) > HTTP_HEAD_MAX)
+		return;
+	u->begin = r->pos;
+	u->end = r->end;
+	u->flags = d->flags;
+	u->number = d->length;
+	last = http__plain((struct stream_window *)r->win, u);
+	n = STREAM_GET(u->begin) - r->pos;
+	if (n) {
+		d->flags = u->flags;
+		d->length = u->number;
+		d->field = (__u8)u->field;
+	}
+	if (n + last)
+		stream__take(r, &d->s, n + last);
+	if (last)
+		http_feed__head(f);
+}
+
 /* A chunk-size line, or the empty one behind a chunk. */
 STREAM_INLINE void http_feed__chunk(struct http_feed *f, __u32 stop)
 {
@@ -529,6 +560,8 @@ STREAM_INLINE int http_feed__line(struct http_feed *f)
 	case HTTP_S_TRAILER: http_feed__field(f, stop); break;
 	default: http_feed__chunk(f, stop);
 	}
+	if (d->state == HTTP_S_FIELDS && r->pos != r->end)
+		http_feed__plain(f);
 	return 0;
 }
 

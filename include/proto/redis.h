@@ -64,23 +64,14 @@ struct redis_unit {
 	__u64 bytes;
 	struct redis_name name;
 	struct redis_sub sub; /* of "CONFIG GET" and the like the second word, else zero */
+	/* of redis__command(): where the name is */
+	__u32 name_at;
+	__u32 name_len;
 };
 
+#define REDIS_CRLF ((__u16)STREAM_W4('\r', '\n', 0, 0))
+
 #define REDIS_W STREAM_W8
-
-/* The last n (1..8) characters of x as a decimal number, see nats.h. < 0: not all are digits. */
-STREAM_INLINE __s64 redis__digits(__u64 x, __u32 n)
-{
-	__u64 keep = ~(__u64)0 << (8 * (8 - n));
-
-	x = (x & keep) | (STREAM_ONES * '0' & ~keep);
-	if ((x & STREAM_ONES * 0xf0) != STREAM_ONES * 0x30 ||
-	    ((x + STREAM_ONES * 6) & STREAM_ONES * 0xf0) != STREAM_ONES * 0x30)
-		return -1;
-	x = ((x & STREAM_ONES * 0x0f) * 2561) >> 8;
-	x = ((x & 0x00ff00ff00ff00ffULL) * 6553601) >> 16;
-	return (__s64)(((x & 0x0000ffff0000ffffULL) * 42949672960001ULL) >> 32);
-}
 
 /* Length of the number at `at`, up to its CR; 0: there is none within 11 bytes. */
 STREAM_INLINE __u32 redis__number_len(const __u8 *win, __u32 at)
@@ -155,12 +146,12 @@ STREAM_GLOBAL int redis__header(const struct stream_window *window, struct redis
 			       : REDIS_BAD;
 	}
 	if (n > 8) { /* two more digits in front */
-		low = redis__digits(stream__load64(win, at + n - 15) & ~(__u64)0, n - 8);
+		low = stream__digits(stream__load64(win, at + n - 15) & ~(__u64)0, n - 8);
 		if (low < 0)
 			return REDIS_BAD;
 		high = (__u32)low;
 	}
-	low = redis__digits(stream__load64(win, at + n - 7), n > 8 ? 8 : n);
+	low = stream__digits(stream__load64(win, at + n - 7), n > 8 ? 8 : n);
 	if (low < 0 || high > 21)
 		return REDIS_BAD;
 	low += (__s64)high * 100000000;
@@ -168,6 +159,73 @@ STREAM_GLOBAL int redis__header(const struct stream_window *window, struct redis
 		return REDIS_BAD;
 	u->number = (__u32)low;
 	return REDIS_OK;
+}
+
+/*
+ * The header of a string of 0 to 999 bytes, "$3\r\n", as the 8 bytes w that it begins with. Returns
+ * its length, 0 if it is something else; *number: of the string's bytes.
+ */
+STREAM_INLINE __u32 redis__short(__u64 w, __u32 *number)
+{
+	__u32 a = (__u8)(w >> 8) - '0', b = (__u8)(w >> 16) - '0', c;
+
+	if ((__u8)w != '$' || a > 9)
+		return 0;
+	if ((__u16)(w >> 16) == REDIS_CRLF) {
+		*number = a;
+		return 4;
+	}
+	if (b > 9)
+		return 0;
+	a = a * 10 + b;
+	if ((__u16)(w >> 24) == REDIS_CRLF) {
+		*number = a;
+		return 5;
+	}
+	c = (__u8)(w >> 24) - '0';
+	if (c > 9 || (__u16)(w >> 32) != REDIS_CRLF)
+		return 0;
+	*number = a * 10 + c;
+	return 6;
+}
+
+/*
+ * The command at `begin`, if it is whole in the window and plain: an array of 1 to 9 strings as
+ * redis__short() reads them. Returns its bytes, 0 if it is something else, of which this says
+ * nothing. Out: `number` of strings, name_at, name_len of the first one.
+ */
+STREAM_GLOBAL __u32 redis__command(const struct stream_window *window, struct redis_unit *u)
+{
+	__u32 at, end, i, n, head, len = 0;
+	const __u8 *win;
+	__u64 w;
+
+	if (!window || !u)
+		return 0;
+	win = window->bytes;
+	at = STREAM_GET(u->begin);
+	end = STREAM_GET(u->end);
+	w = stream__load64(win, at);
+	n = (__u8)(w >> 8) - '0';
+	if ((w & 0xffff00ff) != STREAM_W4('*', 0, '\r', '\n') || n - 1 > 8)
+		return 0;
+	u->number = n;
+	at += 4;
+	for (i = 0; i < 9; i++) {
+		if (i >= n)
+			break;
+		head = redis__short(stream__load64(win, at), &len);
+		if (!head)
+			return 0;
+		if (!i) {
+			u->name_at = at + head;
+			u->name_len = len;
+		}
+		at += head + len + 2;
+		if (at > end || (__u16)stream__load64(win, at - 2) != REDIS_CRLF)
+			return 0;
+	}
+	return at - u->begin;
 }
 
 /* a-z to A-Z, other bytes as they are. */

@@ -102,6 +102,10 @@ STREAM_INLINE void redis_feed__event(struct redis_feed *f, __u8 what)
 	struct redis_unit *u = f->unit;
 
 	u->what = what;
+	if (what == REDIS_ON_BEGIN) { /* nothing is known of it */
+		redis_io__event(f->io, f->run, u);
+		return;
+	}
 	u->role = d->role;
 	u->class = d->class;
 	u->top = d->top;
@@ -263,7 +267,8 @@ STREAM_INLINE int redis_feed__wanted(const struct redis_feed *f)
 	const struct redis_dir *d = f->dir;
 	__u32 n = f->unit->number;
 
-	if (!d->named && !f->unit->null)
+	/* Of replies, errors' codes and the kinds of pushes. */
+	if (!d->named && !f->unit->null && d->top != '$')
 		return n <= REDIS_NAME_MAX;
 	if (d->role != REDIS_COMMANDS)
 		return 0;
@@ -290,6 +295,23 @@ STREAM_INLINE int redis_feed__string(struct redis_feed *f, __u32 at, __u32 len)
 		d->class = REDIS_BLOCKING;
 	else if (w == REDIS_W('S', 'T', 'R', 'E', 'A', 'M', 'S', 0))
 		d->reads = 0; /* keys follow */
+	return 1;
+}
+
+/* The command at pos has `len` bytes, see redis__command(). 0: its arguments must be looked at. */
+STREAM_INLINE int redis_feed__command(struct redis_feed *f, __u32 len)
+{
+	struct redis_dir *d = f->dir;
+	struct redis_unit *u = f->unit;
+
+	redis_feed__name(f, u->name_at, u->name_len);
+	if (d->reads) {
+		d->named = 0;
+		return 0;
+	}
+	d->args = u->number;
+	stream__take(f->run, &d->s, len);
+	redis_feed__done(f);
 	return 1;
 }
 
@@ -485,6 +507,7 @@ STREAM_INLINE int redis_feed__element(struct redis_feed *f)
 	struct stream_run *r = f->run;
 	struct redis_dir *d = f->dir;
 	struct redis_unit *u = f->unit;
+	__u32 len, n = 0;
 	__u8 c;
 	int rc;
 
@@ -496,7 +519,16 @@ STREAM_INLINE int redis_feed__element(struct redis_feed *f)
 		d->top = 0;
 		return redis_feed__line(f);
 	}
-	rc = redis__header((const struct stream_window *)r->win, u);
+	len = redis__short(stream__load64(r->win, r->pos), &n);
+	if (len && len <= r->end - r->pos) {
+		u->type = '$';
+		u->null = 0;
+		u->number = n;
+		u->len = len;
+		rc = REDIS_OK;
+	} else {
+		rc = redis__header((const struct stream_window *)r->win, u);
+	}
 	if (rc == REDIS_MORE)
 		return redis_feed__more(f);
 	if (rc == REDIS_LINE && d->role == REDIS_REPLIES && d->s.sync == STREAM_SYNCED)
@@ -539,6 +571,7 @@ STREAM_INLINE int redis_feed__step(struct redis_feed *f)
 {
 	struct stream_run *r = f->run;
 	struct redis_dir *d = f->dir;
+	__u32 len = 0;
 	int rc;
 
 	if (STREAM_GET(f->pair->opaque)) {
@@ -572,8 +605,15 @@ STREAM_INLINE int redis_feed__step(struct redis_feed *f)
 		redis_feed__inside(f);
 		return 0;
 	}
-	if (!d->s.begun && !redis_feed__begin(f))
-		return 0;
+	if (!d->s.begun) {
+		if (d->role == REDIS_COMMANDS && d->s.sync == STREAM_SYNCED) {
+			f->unit->begin = r->pos;
+			f->unit->end = r->end;
+			len = redis__command((const struct stream_window *)r->win, f->unit);
+		}
+		if (!redis_feed__begin(f) || (len && redis_feed__command(f, len)))
+			return 0;
+	}
 	return redis_feed__element(f);
 }
 

@@ -128,6 +128,20 @@ STREAM_INLINE __u64 stream__low(__u64 w, __u32 n)
 	return n < 8 ? w & (((__u64)1 << (8 * n)) - 1) : w;
 }
 
+/* The last n (1..8) characters of x as a decimal number, see nats.h. < 0: not all are digits. */
+STREAM_INLINE __s64 stream__digits(__u64 x, __u32 n)
+{
+	__u64 keep = ~(__u64)0 << (8 * (8 - n));
+
+	x = (x & keep) | (STREAM_ONES * '0' & ~keep);
+	if ((x & STREAM_ONES * 0xf0) != STREAM_ONES * 0x30 ||
+	    ((x + STREAM_ONES * 6) & STREAM_ONES * 0xf0) != STREAM_ONES * 0x30)
+		return -1;
+	x = ((x & STREAM_ONES * 0x0f) * 2561) >> 8;
+	x = ((x & 0x00ff00ff00ff00ffULL) * 6553601) >> 16;
+	return (__s64)(((x & 0x0000ffff0000ffffULL) * 42949672960001ULL) >> 32);
+}
+
 /* Up to 8 characters as the number that they are in memory (little-endian machines). */
 #define STREAM_W4(a, b, c, d)		  ((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24)
 #define STREAM_W8(a, b, c, d, e, f, g, h) (STREAM_W4(a, b, c, d) | STREAM_W4(e, f, g, h) << 32)

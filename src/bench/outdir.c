@@ -10,6 +10,7 @@
 
 #include "bench/outdir.h"
 #include "log.h"
+#include "out/figures.h"
 #include "out/json.h"
 #include "out/markdown.h"
 #include "stack/file.h"
@@ -94,10 +95,23 @@ static int dump_session(FILE *f, const json_t *session)
 	return session__dump(session, f);
 }
 
+static int write_figures(struct outdir *o, const json_t *session)
+{
+	const struct figure *f;
+	int err = 0;
+
+	for (f = figures; f->file && !err; f++)
+		if (f->has(session))
+			err = outdir__write(o, f->file, f->render, session);
+	return err;
+}
+
 int outdir__report(struct outdir *o, const json_t *session, bool json)
 {
 	int err = outdir__write(o, "session.json", dump_session, session);
 
+	if (!err)
+		err = write_figures(o, session);
 	if (!err)
 		err = outdir__write(o, "report.md", markdown__report, session);
 	if (err)

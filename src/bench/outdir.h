@@ -22,8 +22,10 @@ void outdir__close(struct outdir *o);
 typedef int (*outdir_render_fn)(FILE *f, const json_t *session);
 int outdir__write(struct outdir *o, const char *name, outdir_render_fn render,
 		  const json_t *session);
-/* Writes session.json and report.md, and one of them (`json`) to standard output. 0 or negative
- * errno after log_fail(). */
+/*
+ * Writes session.json, report.md and its figures, and one of the first two (`json`) to standard
+ * output. 0 or negative errno after log_fail().
+ */
 int outdir__report(struct outdir *o, const json_t *session, bool json);
 
 #endif

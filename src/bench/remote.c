@@ -17,14 +17,19 @@
 #define MAX_LINE   (256u << 20) /* a run of a million recorded calls */
 #define TAIL_LINES 5
 
-int remote__start(struct remote *r, const char *name, json_t *config, const struct cgroup *cgroup,
-		  const char *log, struct watch *watch)
+int remote__start_in(struct remote *r, const char *name, json_t *config,
+		     const struct cgroup *cgroup, const struct netns *netns, const char *log,
+		     struct watch *watch)
 {
 	const char *role = json_string_value(json_object_get(config, "role"));
 	char parent[16];
 	char *argv[] = {"/proc/self/exe", "__worker", (char *)role, parent, NULL};
-	struct child_spec spec = {
-		.name = name, .argv = argv, .log = log, .cgroup = cgroup, .pipes = true};
+	struct child_spec spec = {.name = name,
+				  .argv = argv,
+				  .log = log,
+				  .cgroup = cgroup,
+				  .pipes = true,
+				  .netns = netns};
 	char *line;
 	int err;
 
@@ -45,6 +50,12 @@ int remote__start(struct remote *r, const char *name, json_t *config, const stru
 		err = log_fail(-EPIPE, "%s does not take its configuration", name);
 	free(line);
 	return err;
+}
+
+int remote__start(struct remote *r, const char *name, json_t *config, const struct cgroup *cgroup,
+		  const char *log, struct watch *watch)
+{
+	return remote__start_in(r, name, config, cgroup, NULL, log, watch);
 }
 
 /* Reads more. 0, -EPIPE at the end, or negative errno. */
@@ -161,22 +172,35 @@ int remote__await_ready(struct remote *r, unsigned int timeout_ms)
 	return err;
 }
 
-int remote__call(struct remote *r, json_t *command, unsigned int timeout_ms, json_t **answer)
+int remote__send(struct remote *r, json_t *command)
 {
 	char *line = command ? json_dumps(command, JSON_COMPACT) : NULL;
 	int err = 0;
 
-	*answer = NULL;
 	json_decref(command);
 	if (!line)
 		err = log_fail(-ENOMEM, "out of memory");
 	else if (r->lost)
 		err = -ECHILD;
+	/* A worker that takes no command has died or hangs: the wait for its answer says which. */
 	else if (dprintf(r->child.in, "%s\n", line) < 0)
 		log_debug("%s does not take a command: %s", r->child.name, strerror(errno));
 	free(line);
-	/* A worker that takes no command has died or hangs: the wait for its answer says which. */
-	return err ? err : receive(r, timeout_ms, "answer", answer);
+	return err;
+}
+
+int remote__answer(struct remote *r, unsigned int timeout_ms, json_t **answer)
+{
+	*answer = NULL;
+	return r->lost ? -ECHILD : receive(r, timeout_ms, "answer", answer);
+}
+
+int remote__call(struct remote *r, json_t *command, unsigned int timeout_ms, json_t **answer)
+{
+	int err = remote__send(r, command);
+
+	*answer = NULL;
+	return err ? err : remote__answer(r, timeout_ms, answer);
 }
 
 void remote__free(struct remote *r)

@@ -27,6 +27,10 @@ struct remote {
  */
 int remote__start(struct remote *r, const char *name, json_t *config, const struct cgroup *cgroup,
 		  const char *log, struct watch *watch);
+/* The same in a network namespace (NULL: ours). */
+int remote__start_in(struct remote *r, const char *name, json_t *config,
+		     const struct cgroup *cgroup, const struct netns *netns, const char *log,
+		     struct watch *watch);
 /* Waits until it is ready. 0, -EINTR, or negative errno after log_fail(). */
 int remote__await_ready(struct remote *r, unsigned int timeout_ms);
 
@@ -36,6 +40,10 @@ int remote__await_ready(struct remote *r, unsigned int timeout_ms);
  * carry it out. All but -EINTR after a message.
  */
 int remote__call(struct remote *r, json_t *command, unsigned int timeout_ms, json_t **answer);
+
+/* The two halves of that, for a command that is carried out while others are. */
+int remote__send(struct remote *r, json_t *command);
+int remote__answer(struct remote *r, unsigned int timeout_ms, json_t **answer);
 
 /* Frees the buffer; the child is ended by child__stop_all(). */
 void remote__free(struct remote *r);

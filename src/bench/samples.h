@@ -15,8 +15,12 @@ struct samples {
 
 /* Of a worker's "calls": [[start_ns, end_ns], ..]. 0; -ENODATA: none there; -ENOMEM. */
 int samples__read(struct samples *s, const json_t *calls);
+/* The same of the HTTP worker's: [[due_ns, start_ns, end_ns, code], ..], those with a code of 2xx.
+ */
+int samples__read_http(struct samples *s, const json_t *calls);
 void samples__free(struct samples *s);
 /* By nearest rank, in ns. */
 double samples__quantile(const struct samples *s, double q);
+double samples__mean(const struct samples *s);
 
 #endif

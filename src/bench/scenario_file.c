@@ -194,8 +194,9 @@ void *scenario_file__load(const struct scenario_file *s, const cyaml_schema_valu
 
 int scenario_file__kind(const char *file)
 {
-	static const char *const kinds[] = {
-		[SCENARIO_NATS] = "nats", [SCENARIO_GATEWAY] = "gateway"};
+	static const char *const kinds[] = {[SCENARIO_NATS] = "nats",
+					    [SCENARIO_GATEWAY] = "gateway",
+					    [SCENARIO_PORT_FORWARD] = "port-forward"};
 	const struct yaml_entry *e;
 	struct scenario_file s;
 	int kind, err = scenario_file__open(&s, file);
@@ -207,7 +208,8 @@ int scenario_file__kind(const char *file)
 		if (!e || !strcmp(kinds[kind], e->text))
 			break;
 	if (kind < 0)
-		kind = log_fail(-EINVAL, "%s:%u: kind: '%s' is neither nats nor gateway", file,
+		kind = log_fail(-EINVAL,
+				"%s:%u: kind: '%s' is not one of nats, gateway, port-forward", file,
 				e->line, e->text);
 	scenario_file__close(&s);
 	return kind;

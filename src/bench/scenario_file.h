@@ -28,7 +28,12 @@ void scenario_file__close(struct scenario_file *s);
  */
 void *scenario_file__load(const struct scenario_file *s, const cyaml_schema_value_t *schema);
 
-enum scenario_kind { SCENARIO_NATS = 0, SCENARIO_GATEWAY = 1, SCENARIO_KINDS };
+enum scenario_kind {
+	SCENARIO_NATS = 0,
+	SCENARIO_GATEWAY = 1,
+	SCENARIO_PORT_FORWARD = 2,
+	SCENARIO_KINDS
+};
 
 /* The key `kind` of a file; without it: SCENARIO_NATS. Negative errno after log_fail(). */
 int scenario_file__kind(const char *file);

@@ -11,6 +11,7 @@
 #include "cmd/cmd.h"
 #include "gateway/run.h"
 #include "log.h"
+#include "portforward/run.h"
 
 static const char help[] =
 	"usage: hopscope bench SCENARIO.yaml [options]\n"
@@ -18,7 +19,8 @@ static const char help[] =
 	"Starts the stack that the scenario names, drives the load, measures it in the kernel and "
 	"at\n"
 	"the client, judges it against the scenario's targets, and writes report.md and\n"
-	"session.json. scenarios/aegis.yaml and scenarios/gateway.yaml explain every key.\n"
+	"session.json. scenarios/aegis.yaml, gateway.yaml and port-forward.yaml explain every "
+	"key.\n"
 	"\n"
 	"  --out DIR            where the files go (default: out)\n"
 	"  --json               print the session instead of the report\n"
@@ -128,5 +130,5 @@ int cmd_bench(int argc, char **argv)
 				  "of NATS");
 		return EXIT_USAGE;
 	}
-	return gwrun__run(&o);
+	return kind == SCENARIO_GATEWAY ? gwrun__run(&o) : pfrun__run(&o);
 }

@@ -52,12 +52,14 @@ static const char usage_text[] =
 	"      --sample N      one exchange in N, one by one\n"
 	"      --sched         how long readers waited for a processor (two more tracepoints, in\n"
 	"                      every switch of tasks)\n"
+	"      --deliveries    also messages without an answer, to each who subscribes (NATS)\n"
 	"      --sample-hops N look at one exchange in N only, to cost less\n"
 	"      --svg FILE      the whole run as a picture\n"
 	"      --md FILE       the whole run as Markdown tables\n"
 	"      --from FILE     print the last line of what --json wrote; -: standard "
 	"input\n" LIVE_HELP_LIMITS LIVE_HELP_REST "\n" FILTER_HELP "\n"
-	"With a filter by process, container or port the sockets of others are not looked at: their\n"
+	"With a filter by process, container or port the sockets of others are not looked at: "
+	"their\n"
 	"hops are missing. --route is applied to whole round trips.\n"
 	"→ there, ← back, ● where it is answered. network: between the two ends of a connection;\n"
 	"a program: in it, between two of its sockets; not visible: a tunnel, TLS, another host.\n"
@@ -68,6 +70,7 @@ enum {
 	OPT_SLOWEST = 1,
 	OPT_SAMPLE,
 	OPT_SCHED,
+	OPT_DELIVERIES,
 	OPT_SAMPLE_HOPS,
 	OPT_SVG,
 	OPT_MD,
@@ -79,6 +82,7 @@ static const struct option options[] = {
 	{"slowest", required_argument, NULL, OPT_SLOWEST},
 	{"sample", required_argument, NULL, OPT_SAMPLE},
 	{"sched", no_argument, NULL, OPT_SCHED},
+	{"deliveries", no_argument, NULL, OPT_DELIVERIES},
 	{"sample-hops", required_argument, NULL, OPT_SAMPLE_HOPS},
 	{"svg", required_argument, NULL, OPT_SVG},
 	{"md", required_argument, NULL, OPT_MD},
@@ -98,6 +102,7 @@ static int set_option(struct hops_cmd *h, int opt, const char *arg)
 	case OPT_SLOWEST: return live__set_count("--slowest", arg, 1, SLOWEST_MAX, &h->n_slowest);
 	case OPT_SAMPLE: return live__set_count("--sample", arg, 1, 1000000000, &h->sample);
 	case OPT_SCHED: w->sched = true; return 0;
+	case OPT_DELIVERIES: w->deliveries = true; return 0;
 	case OPT_SAMPLE_HOPS:
 		return live__set_count("--sample-hops", arg, 1, 1000000000, &w->hop_sample);
 	case OPT_SVG: h->svg.path = arg; return 0;
@@ -189,7 +194,8 @@ static void drain(void *ctx)
 	bool full = e->n == e->max;
 	uint64_t slow = !e->max ? 0 : !full ? 1 : (uint64_t)e->v[e->n - 1].mean_ns + 1;
 
-	wire__timelines(h->live.probe, slow, h->sample, take_timeline, h);
+	if (wire__timelines(h->live.probe, slow, h->sample, take_timeline, h) < 0)
+		h->live.drain = NULL; /* said why, and would again every time */
 	h->live.drain_ns = full ? 0 : DRAIN_FAST_NS;
 }
 

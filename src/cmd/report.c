@@ -7,6 +7,7 @@
 
 #include "cmd/cmd.h"
 #include "log.h"
+#include "out/figures.h"
 #include "out/json.h"
 #include "out/markdown.h"
 #include "out/session.h"
@@ -29,18 +30,21 @@ static const struct format {
 struct report_args {
 	const char *session;
 	const char *output; /* NULL: stdout */
-	const struct format *format;
+	struct format format;
 };
 
 static void usage(FILE *out)
 {
-	fputs("usage: hopscope report SESSION [--format md|json] [-o FILE]\n"
+	fputs("usage: hopscope report SESSION [--format FORMAT] [-o FILE]\n"
 	      "\n"
 	      "Renders a session that `hopscope bench` recorded. SESSION is its session.json, the\n"
 	      "directory that holds it, or - for standard input.\n"
 	      "\n"
 	      "  -f, --format FORMAT   md (default): the report; json: the session as bench writes "
-	      "it\n"
+	      "it;\n"
+	      "                        added.svg, payload.svg, concurrency.svg, pool.svg: a figure "
+	      "of a\n"
+	      "                        port-forward run\n"
 	      "  -o, --output FILE     write to FILE instead of standard output\n"
 	      "  -h, --help            this text\n"
 	      "\n"
@@ -50,13 +54,22 @@ static void usage(FILE *out)
 	      out);
 }
 
-static const struct format *find_format(const char *name)
+static bool find_format(const char *name, struct format *format)
 {
-	for (const struct format *f = formats; f->name; f++)
-		if (!strcmp(f->name, name))
-			return f;
-	log_fail(0, "unknown format '%s': there are md and json", name);
-	return NULL;
+	for (const struct format *f = formats; f->name; f++) {
+		if (strcmp(f->name, name) != 0)
+			continue;
+		*format = *f;
+		return true;
+	}
+	for (const struct figure *f = figures; f->file; f++) {
+		if (strcmp(f->file, name) != 0)
+			continue;
+		*format = (struct format){f->file, f->render};
+		return true;
+	}
+	log_fail(0, "unknown format '%s': there are md and json, and the figures' names", name);
+	return false;
 }
 
 /* 0 to go on, else the exit code + 1. */
@@ -75,8 +88,7 @@ static int parse(struct report_args *args, int argc, char **argv)
 	while ((c = getopt_long(argc, argv, ":f:o:h", options, NULL)) != -1) {
 		switch (c) {
 		case 'f':
-			args->format = find_format(optarg);
-			if (!args->format)
+			if (!find_format(optarg, &args->format))
 				return EXIT_USAGE + 1;
 			break;
 		case 'o': args->output = optarg; break;
@@ -112,20 +124,22 @@ static int render(const struct report_args *args, const json_t *session)
 			return log_fail(-errno, "cannot write %s: %s", where, strerror(errno));
 	}
 	errno = 0;
-	err = args->format->render(out, session);
+	err = args->format.render(out, session);
 	if (err == -EIO && errno)
 		err = -errno;
 	if (to_file && fclose(out) && !err)
 		err = -errno;
 	/* stdout: main() says what is wrong with it, once */
-	if (err && (to_file || err == -ENOMEM))
+	if (err == -ENOENT)
+		log_fail(err, "this session has nothing to draw in %s", args->format.name);
+	else if (err && (to_file || err == -ENOMEM))
 		log_fail(err, "cannot write %s: %s", where, strerror(-err));
 	return err;
 }
 
 int cmd_report(int argc, char **argv)
 {
-	struct report_args args = {.format = &formats[0]};
+	struct report_args args = {.format = formats[0]};
 	json_t *session = NULL;
 	char why[512];
 	int rc = parse(&args, argc, argv);

@@ -37,7 +37,7 @@ struct gw_phase *gw_phase__add(struct gwrun *r, enum gw_phase_kind kind, const c
 	p->rate = rate;
 	p->offered = offered;
 	p->mean = p->carried = p->sent = estimate__none();
-	p->machine = (struct gw_machine){NAN, NAN, NAN};
+	p->machine = (struct machine){NAN, NAN, NAN};
 	p->status = json_object();
 	p->codes = json_object();
 	p->errors = json_object();
@@ -255,7 +255,7 @@ int gw_phase__drive(struct gwrun *r, struct gw_phase *p, uint64_t calls, unsigne
 					: CLOSED_LIMIT_S + (double)calls / SLOWEST_CALLS_S;
 	unsigned int wait_ms = (unsigned int)(limit_s * 1000) +
 			       (unsigned int)r->scenario->client.timeout_ms + MARGIN_MS;
-	struct gw_machine begin, end;
+	struct machine begin, end;
 	struct gateway_counters api;
 	uint64_t begin_ns;
 	bool counted = p->kind != GW_FAULT && !gateway__counters(&r->gateway, &api);
@@ -265,13 +265,13 @@ int gw_phase__drive(struct gwrun *r, struct gw_phase *p, uint64_t calls, unsigne
 	p->scheduled = calls;
 	if (r->wire && wire__read(r->wire, &before))
 		gw_phase__invalidate(p, "the probe could not be read");
-	begin = gw_machine__read();
+	begin = machine__read();
 	begin_ns = clock__now();
 	err = remote__call(&r->client, command(r, p, calls, bucket_ms, limit_s), wait_ms, &answer);
 	if (!err) {
-		end = gw_machine__read();
+		end = machine__read();
 		p->machine =
-			gw_machine__percent(&begin, &end, (double)(clock__now() - begin_ns) / 1e9);
+			machine__percent(&begin, &end, (double)(clock__now() - begin_ns) / 1e9);
 		err = take_answer(p, answer, bucket_ms);
 		if (!err && r->wire && !p->invalid[0])
 			take_kernel(r, p, &before);

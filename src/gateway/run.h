@@ -17,6 +17,7 @@
 #include <jansson.h>
 
 #include "bench/bench.h"
+#include "bench/machine.h"
 #include "bench/outdir.h"
 #include "bench/remote.h"
 #include "gateway/scenario.h"
@@ -74,12 +75,6 @@ struct gw_fault_result {
 	uint64_t breaker_opened, breaker_refused;
 };
 
-/* Processor time of the whole machine, in clock ticks since it started; or the difference of two.
- */
-struct gw_machine {
-	double busy, stolen, idle; /* NaN: not known */
-};
-
 /* A bucket of the worker's timeline. */
 struct gw_bucket {
 	uint64_t t_ns, due, succeeded, failed;
@@ -113,8 +108,8 @@ struct gw_phase {
 	size_t n_buckets;
 	double bucket_s;
 	struct gw_fault_result fault;
-	struct gw_machine machine; /* in the phase, percent of one processor */
-	char invalid[200];	   /* why its numbers must not be judged */
+	struct machine machine; /* in the phase, percent of one processor */
+	char invalid[200];	/* why its numbers must not be judged */
 };
 
 struct gw_growth {
@@ -208,10 +203,6 @@ struct gw_use {
 	double limit, share;		     /* of the limit, the most; NaN: no limit */
 };
 struct gw_use gw_container__use(const struct gw_container *c, double from_s, double to_s);
-struct gw_machine gw_machine__read(void);
-/* Percent of one processor between two readings. */
-struct gw_machine gw_machine__percent(const struct gw_machine *from, const struct gw_machine *to,
-				      double seconds);
 /* Judges each container between its restarts. */
 void gwrun__judge_growth(struct gwrun *r);
 

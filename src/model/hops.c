@@ -105,6 +105,10 @@ const char *hop_count__name(unsigned int count)
 	case HOP_TIMELINES_LOST: return "timelines_lost";
 	case HOP_EVENTS_LOST: return "events_lost";
 	case HOP_SAMPLED_OUT: return "sampled_out";
+	case HOP_DELIVERED: return "delivered";
+	case HOP_ALIKE: return "alike";
+	case HOP_NO_ORIGIN: return "no_origin";
+	case HOP_CUT: return "cut";
 	case HOP_COUNTS: break;
 	}
 	return "?";

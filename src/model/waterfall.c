@@ -74,6 +74,8 @@ static void plan_span(struct waterfall *w, uint8_t i)
 		plan_span(w, c);
 		last = c;
 	}
+	if (w->one_way)
+		return;
 	if (last == i) {
 		e = add_edge(w, i, WATERFALL_IN);
 		e->kind = w->span[i].request_in ? WATERFALL_SERVICE : WATERFALL_BEYOND;
@@ -87,18 +89,39 @@ static void plan_span(struct waterfall *w, uint8_t i)
 	set_queue(w, e, last, false);
 }
 
+/*
+ * A socket's process: that of the one next to it, or of an earlier one on which requests came in at
+ * the same port (a server that is called more than once).
+ */
+static uint8_t process_of(const struct waterfall *w, uint8_t i)
+{
+	const struct waterfall_span *s = &w->span[i];
+
+	if (i && s->kind == HOP_PROCESS)
+		return w->span[s->parent].process;
+	for (uint8_t k = 0; k < i && s->request_in; k++) {
+		const struct waterfall_span *t = &w->span[k];
+
+		if (t->request_in && t->port == s->port && strcmp(t->comm, s->comm) == 0 &&
+		    strcmp(t->container, s->container) == 0)
+			return t->process;
+	}
+	return i;
+}
+
 bool waterfall__plan(struct waterfall *w)
 {
 	w->n_edges = 0;
 	if (!w->n_spans || w->n_spans > HOP_SPANS)
 		return false;
-	for (size_t i = 0; i < w->n_spans; i++) {
+	for (uint8_t i = 0; i < w->n_spans; i++) {
 		struct waterfall_span *s = &w->span[i];
 
 		if (i && s->parent >= i)
 			return false;
 		s->parent = i ? s->parent : 0;
 		s->depth = i ? (uint8_t)(w->span[s->parent].depth + 1) : 0;
+		s->process = process_of(w, i);
 	}
 	plan_span(w, 0);
 	return true;
@@ -170,6 +193,7 @@ bool waterfall__of_path(struct waterfall *out, const struct hops_path *p)
 	snprintf(out->route, sizeof(out->route), "%s", p->route);
 	out->proto = p->key.proto;
 	out->status = p->key.status;
+	out->one_way = p->key.one_way;
 	out->count = p->count;
 	out->mean_ns = (double)whole->sum / (double)n;
 	out->p50_ns = hist__quantile_ns(whole, 0.5);
@@ -401,11 +425,6 @@ void waterfalls__free(struct waterfalls *w)
 
 /* ---- where it was spent */
 
-static bool same_process(const struct waterfall_span *a, const struct waterfall_span *b)
-{
-	return strcmp(a->comm, b->comm) == 0 && strcmp(a->container, b->container) == 0;
-}
-
 static bool same_place(const struct waterfall *w, const struct waterfall_place *p, uint8_t kind,
 		       uint8_t span)
 {
@@ -413,7 +432,7 @@ static bool same_place(const struct waterfall *w, const struct waterfall_place *
 		return false;
 	if (kind != WATERFALL_PROCESS && kind != WATERFALL_BEYOND)
 		return true;
-	return same_process(&w->span[p->span], &w->span[span]);
+	return w->span[p->span].process == w->span[span].process;
 }
 
 static int by_mean(const void *pa, const void *pb)
@@ -491,6 +510,24 @@ void waterfall__name(const struct waterfall *w, size_t span, bool port, char *bu
 		snprintf(number, sizeof(number), " :%u", s->port);
 	snprintf(buf, size, "%s%s%s%s", s->comm[0] ? s->comm : "?", shown ? " @" : "",
 		 shown ? container : "", number);
+}
+
+enum waterfall_telling waterfall__telling(const struct waterfall *w, size_t span)
+{
+	const struct waterfall_span *s = &w->span[span];
+	enum waterfall_telling how = WATERFALL_NAME;
+
+	for (size_t i = 0; i < w->n_spans; i++) {
+		const struct waterfall_span *t = &w->span[i];
+
+		if (i == span || t->process != i || strcmp(t->comm, s->comm) != 0 ||
+		    strcmp(t->container, s->container) != 0)
+			continue;
+		if (t->port == s->port)
+			return WATERFALL_BY_ROLE;
+		how = WATERFALL_BY_PORT;
+	}
+	return how;
 }
 
 static const char *const kinds[] = {

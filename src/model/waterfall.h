@@ -29,9 +29,10 @@ enum waterfall_kind {
 enum waterfall_direction { WATERFALL_THERE = 1, WATERFALL_BACK = 2, WATERFALL_IN = 3 };
 
 struct waterfall_span {
-	uint8_t parent; /* index, below its own; 0 for the first */
-	uint8_t depth;	/* 0 for the first */
-	uint8_t kind;	/* enum hop_kind: what lies between it and its parent */
+	uint8_t parent;	 /* index, below its own; 0 for the first */
+	uint8_t depth;	 /* 0 for the first */
+	uint8_t process; /* index of the first span of its process */
+	uint8_t kind;	 /* enum hop_kind: what lies between it and its parent */
 	uint8_t proto, role;
 	bool request_in;
 	uint16_t port;
@@ -65,6 +66,7 @@ struct waterfall {
 	char route[ROUTE_LEN + 1];
 	uint8_t proto, status;
 	bool timeline; /* one exchange */
+	bool one_way;  /* a message to a subscriber, that is not answered: only edges there */
 	bool sampled;  /* of a timeline: taken by chance, not for being slow */
 	uint64_t count;
 	uint64_t route_count;	    /* of all paths of the route */
@@ -118,7 +120,10 @@ bool waterfall__plan(struct waterfall *w);
 /* With the means of the round trip and of the edges: starts, shares, residual, unsettled. */
 void waterfall__sum(struct waterfall *w);
 
-/* Largest first; their number. Their means add up to the edges'. */
+/*
+ * Largest first; their number. Their means add up to the edges'. A process is what spans share that
+ * are linked by HOP_PROCESS, or on which requests come in at the same port of the same program.
+ */
 size_t waterfall__places(const struct waterfall *w, struct waterfall_place *places);
 
 /*
@@ -128,6 +133,12 @@ size_t waterfall__places(const struct waterfall *w, struct waterfall_place *plac
  */
 void waterfall__name(const struct waterfall *w, size_t span, bool port, char *buf, size_t size);
 const char *waterfall__container(const struct waterfall *w, size_t span); /* that part */
+/*
+ * What its name needs to tell a process, given by its first span, from others of the waterfall: the
+ * port, or (two clients of one server) the role.
+ */
+enum waterfall_telling { WATERFALL_NAME, WATERFALL_BY_PORT, WATERFALL_BY_ROLE };
+enum waterfall_telling waterfall__telling(const struct waterfall *w, size_t span);
 
 const char *waterfall_kind__name(unsigned int kind);
 const char *waterfall_direction__name(unsigned int direction);

@@ -90,26 +90,13 @@ static void add_limits(struct text *out, const json_t *session)
 		  "run on another day is the better check.\n");
 }
 
-/* The sections of the other report, one level deeper. */
-static void add_deeper(struct text *out, const json_t *session,
-		       void (*section)(struct text *out, const json_t *session))
-{
-	struct text part = {0};
-
-	section(&part, session);
-	text__add(out, "#");
-	text__add(out, part.data ? part.data : "");
-	out->failed = out->failed || part.failed;
-	text__free(&part);
-}
-
 void gw__method(struct text *out, const json_t *session)
 {
 	text__add(out, "## How it was measured\n\n");
 	add_definitions(out);
 	add_kernel(out, session);
-	add_deeper(out, session, md__accounting);
-	add_deeper(out, session, md__overhead);
+	md__deeper(out, session, md__accounting);
+	md__deeper(out, session, md__overhead);
 	if (json_array_size(session__get(session__get(session, "overhead"), "programs")))
 		text__add(out,
 			  "Programs were counted in a short round of their own before the faults: "

@@ -328,7 +328,8 @@ int hops_table__print(FILE *out, const struct waterfalls *w, const struct snapsh
 	for (size_t i = 0; i < n; i++)
 		add_waterfall(&t, &w->v[i], opts);
 	if (n < w->n)
-		text__addf(&t, "\n... and %zu more ways (--rows 0 prints all)\n", w->n - n);
+		text__addf(&t, "\n... and %zu more way%s (--rows 0 prints all)\n", w->n - n,
+			   w->n - n == 1 ? "" : "s");
 	if (!w->n)
 		text__addf(&t, "NO DATA: no exchange was seen%s\n",
 			   w->count[HOP_COMPLETE] ? " of such a route" : "");

@@ -139,7 +139,7 @@ void md__hops(struct text *out, const json_t *o, size_t max)
 	for (size_t i = 0; i < n; i++)
 		add_path(out, &w.v[i]);
 	if (n < w.n)
-		text__addf(out, "... and %zu more ways.\n\n", w.n - n);
+		text__addf(out, "... and %zu more way%s.\n\n", w.n - n, w.n - n == 1 ? "" : "s");
 	add_end(out, &w);
 	waterfalls__free(&w);
 }

@@ -323,9 +323,9 @@ int hops_svg__print(FILE *out, const struct waterfall *v, size_t n, size_t more,
 			 "not.");
 	if (more)
 		text__addf(&t,
-			   "<text class=\"dim r\" x=\"%.1f\" y=\"%.1f\">... and %zu more ways"
+			   "<text class=\"dim r\" x=\"%.1f\" y=\"%.1f\">... and %zu more way%s"
 			   "</text>\n",
-			   WIDTH - PAD, y + 14, more);
+			   WIDTH - PAD, y + 14, more, more == 1 ? "" : "s");
 	text__add(&t, "</svg>\n");
 	if (t.failed)
 		err = -ENOMEM;

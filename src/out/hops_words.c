@@ -15,15 +15,15 @@ static void add_name(struct text *out, const struct waterfall *w, size_t span, b
 	text__add_printable(out, name);
 }
 
-/* The first span of the same program as i. */
-static size_t first_of(const struct waterfall *w, size_t i)
+/* A process: with its port, or its role, where another one is called the same. */
+static void add_process(struct text *out, const struct waterfall *w, size_t span)
 {
-	size_t k = 0;
+	size_t first = w->span[span].process;
+	enum waterfall_telling how = waterfall__telling(w, first);
 
-	while (strcmp(w->span[k].comm, w->span[i].comm) != 0 ||
-	       strcmp(w->span[k].container, w->span[i].container) != 0)
-		k++;
-	return k;
+	add_name(out, w, first, how == WATERFALL_BY_PORT);
+	if (how == WATERFALL_BY_ROLE)
+		text__addf(out, " (%s)", wire_role__name(w->span[first].role));
 }
 
 void hops__add_way(struct text *out, const struct waterfall *w)
@@ -31,10 +31,10 @@ void hops__add_way(struct text *out, const struct waterfall *w)
 	const char *sep = "";
 
 	for (size_t i = 0; i < w->n_spans; i++) {
-		if (first_of(w, i) != i)
+		if (w->span[i].process != i)
 			continue;
 		text__add(out, sep);
-		add_name(out, w, i, false);
+		add_process(out, w, i);
 		if (w->span[i].tgid)
 			text__addf(out, "[%u]", w->span[i].tgid);
 		sep = " > ";
@@ -57,7 +57,7 @@ void hops__add_places(struct text *out, const struct waterfall *w, size_t max)
 		else if (p->kind == WATERFALL_BEYOND)
 			text__add(out, "behind ");
 		if (p->kind == WATERFALL_PROCESS || p->kind == WATERFALL_BEYOND)
-			add_name(out, w, p->span, false);
+			add_process(out, w, p->span);
 		text__addf(out, " %.1f %%", isnan(p->share) ? 0 : 100 * p->share);
 	}
 }
@@ -68,9 +68,9 @@ void hops__add_label(struct text *out, const struct waterfall *w, const struct w
 	case WATERFALL_NETWORK: text__add(out, "network"); return;
 	case WATERFALL_OPAQUE:
 		text__add(out, "not visible (");
-		add_name(out, w, e->within, false);
+		add_process(out, w, e->within);
 		text__add(out, " .. ");
-		add_name(out, w, e->other, false);
+		add_process(out, w, e->other);
 		text__add(out, ")");
 		return;
 	case WATERFALL_BEYOND:
@@ -90,7 +90,8 @@ void hops__add_losses(struct text *out, const uint64_t count[HOP_COUNTS])
 	} groups[] = {
 		{"exchanges not followed",
 		 {HOP_TABLE_FULL, HOP_PATHS_FULL, HOP_ABANDONED, HOP_NEGATIVE}},
-		{"spans left out", {HOP_SPANS_FULL, HOP_UNANSWERED, HOP_OVERLAPPING}},
+		{"spans left out (their time is in the hop around them)",
+		 {HOP_SPANS_FULL, HOP_UNANSWERED, HOP_OVERLAPPING}},
 		{"look-ups that ended in (other)", {HOP_NODES_FULL}},
 		{"not recorded", {HOP_EVENTS_LOST, HOP_QUEUE_FULL, HOP_TIMELINES_LOST}},
 		{"not looked at, as asked", {HOP_SAMPLED_OUT}},

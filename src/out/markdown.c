@@ -8,6 +8,7 @@
 #include "out/gw.h"
 #include "out/markdown.h"
 #include "out/md.h"
+#include "out/pf.h"
 #include "out/session.h"
 
 void md__head(struct text *out, const json_t *session)
@@ -170,6 +171,8 @@ int markdown__report(FILE *out, const json_t *session)
 
 	if (!strcmp(session__get_text(session, "kind"), "gateway"))
 		gw__report(&text, session);
+	else if (!strcmp(session__get_text(session, "kind"), "port-forward"))
+		pf__report(&text, session);
 	else
 		add_nats(&text, session);
 	while (text.len > 1 && !strcmp(text.data + text.len - 2, "\n\n"))

@@ -242,3 +242,15 @@ const char *md__clock(const json_t *phase)
 {
 	return !strcmp(session__get_text(phase, "mode"), "open") ? "intended" : "client";
 }
+
+void md__deeper(struct text *out, const json_t *session,
+		void (*section)(struct text *out, const json_t *session))
+{
+	struct text part = {0};
+
+	section(&part, session);
+	text__add(out, "#");
+	text__add(out, part.data ? part.data : "");
+	out->failed = out->failed || part.failed;
+	text__free(&part);
+}

@@ -53,6 +53,10 @@ void md__sparkline(struct text *out, const double *v, size_t n, double least, do
 /* [[seconds, bytes], ...] as such, evenly over all of them. */
 void md__readings(struct text *out, const json_t *readings);
 
+/* A section of another report, one level deeper. */
+void md__deeper(struct text *out, const json_t *session,
+		void (*section)(struct text *out, const json_t *session));
+
 /* Sections. */
 void md__head(struct text *out, const json_t *session);
 /*

@@ -211,6 +211,105 @@ static const struct field opaque_fields[] = {
 	{NULL, 0, NULL},
 };
 
+/* Of a port-forward run. */
+
+static const struct field added_fields[] = {
+	{"mean_ns", OBJECT, estimate_fields},	 {"p50_ns", OBJECT, estimate_fields},
+	{"p99_ns", OBJECT, estimate_fields},	 {"rate_percent", OBJECT, estimate_fields},
+	{"machine_ns", OBJECT, estimate_fields}, {NULL, 0, NULL},
+};
+
+static const struct field cpu_fields[] = {
+	{"program", TEXT, NULL}, {"ns_per_request", OBJECT, estimate_fields}, {NULL, 0, NULL}};
+
+static const struct field srtt_fields[] = {
+	{"from", TEXT, NULL},
+	{"to", TEXT, NULL},
+	{"front_ns", OBJECT, estimate_fields},
+	{"back_ns", OBJECT, estimate_fields},
+	{NULL, 0, NULL},
+};
+
+static const struct field place_fields[] = {
+	{"name", TEXT, NULL},	   {"relay", BOOL, NULL},      {"there_ns", NUMBER, NULL},
+	{"back_ns", NUMBER, NULL}, {"queue_ns", NUMBER, NULL}, {"run_queue_ns", NUMBER, NULL},
+	{NULL, 0, NULL},
+};
+
+static const struct field residence_fields[] = {
+	{"exchanges", COUNT, NULL},	{"mean_ns", NUMBER, NULL},
+	{"network_ns", NUMBER, NULL},	{"opaque_ns", NUMBER, NULL},
+	{"beyond_ns", NUMBER, NULL},	{"client_p50_ns", NUMBER, NULL},
+	{"places", LIST, place_fields}, {NULL, 0, NULL},
+};
+
+static const struct field compared_fields[] = {
+	{"from", COUNT, NULL},
+	{"to", COUNT, NULL},
+	{"concurrency", COUNT, NULL},
+	{"added_from_ns", OBJECT, estimate_fields},
+	{"added_to_ns", OBJECT, estimate_fields},
+	{"growth_ns", OBJECT, estimate_fields},
+	{"growth_p99_ns", OBJECT, estimate_fields},
+	{NULL, 0, NULL},
+};
+
+static const struct field analysis_fields[] = {
+	{"way", TEXT, NULL},
+	{"workload", TEXT, NULL},
+	{"payload", OBJECT, compared_fields},
+	{"concurrency", OBJECT, compared_fields},
+	{"tunnels", OBJECT, compared_fields},
+	{"neighbour", OBJECT, compared_fields},
+	{NULL, 0, NULL},
+};
+
+static const struct field sweeps_fields[] = {
+	{"payload", IDS, NULL},
+	{"concurrency", IDS, NULL},
+	{"pool", IDS, NULL},
+	{"pool_concurrency", COUNT, NULL},
+	{"tunnels", COUNT, NULL},
+	{"bulk", COUNT, NULL},
+	{"bulk_concurrency", COUNT, NULL},
+	{NULL, 0, NULL},
+};
+
+static const struct field relay_fields[] = {
+	{"name", TEXT, NULL}, {"program", TEXT, NULL}, {"place", TEXT, NULL}, {NULL, 0, NULL}};
+
+static const struct field leg_end_fields[] = {
+	{"connections", COUNT, NULL},
+	{"segments", COUNT, NULL},
+	{"retransmits", COUNT, NULL},
+	{"srtt_min_ns", COUNT, NULL},
+	{"srtt_mean_ns", COUNT, NULL},
+	{"srtt_max_ns", COUNT, NULL},
+	{NULL, 0, NULL},
+};
+
+static const struct field leg_fields[] = {
+	{"from", TEXT, NULL},
+	{"to", TEXT, NULL},
+	{"front", OBJECT, leg_end_fields},
+	{"back", OBJECT, leg_end_fields},
+	{NULL, 0, NULL},
+};
+
+static const struct field way_fields[] = {
+	{"name", TEXT, NULL},	    {"available", BOOL, NULL}, {"why", TEXT, NULL},
+	{"version", TEXT, NULL},    {"command", TEXT, NULL},   {"relays", LIST, relay_fields},
+	{"legs", LIST, leg_fields}, {NULL, 0, NULL},
+};
+
+static const struct field tcp_fields[] = {
+	{"place", TEXT, NULL},
+	{"in_segments", COUNT, NULL},
+	{"out_segments", COUNT, NULL},
+	{"retransmits", COUNT, NULL},
+	{NULL, 0, NULL},
+};
+
 static const struct field phase_fields[] = {
 	{"name", TEXT, NULL},
 	{"kind", TEXT, NULL},
@@ -254,6 +353,22 @@ static const struct field phase_fields[] = {
 	{"api_answered", COUNT, NULL},
 	{"api_mean_ns", NUMBER, NULL},
 	{"tls", OBJECT, tls_fields},
+	{"way", TEXT, NULL},
+	{"workload", TEXT, NULL},
+	{"base", BOOL, NULL},
+	{"payload_bytes", COUNT, NULL},
+	{"concurrency", COUNT, NULL},
+	{"pool", COUNT, NULL},
+	{"tunnels", COUNT, NULL},
+	{"beside", TEXT, NULL},
+	{"added", OBJECT, added_fields},
+	{"cpu", LIST, cpu_fields},
+	{"relays_ns_per_request", OBJECT, estimate_fields},
+	{"machine_ns_per_request", OBJECT, estimate_fields},
+	{"srtt", LIST, srtt_fields},
+	{"segments", COUNT, NULL},
+	{"retransmits", COUNT, NULL},
+	{"residence", OBJECT, residence_fields},
 	{NULL, 0, NULL},
 };
 
@@ -368,5 +483,12 @@ const struct field session_fields[] = {
 	{"availability", OBJECT, availability_fields},
 	{"containers", LIST, container_fields},
 	{"error_bound_percent", NUMBER, NULL},
+	{"rounds", COUNT, NULL},
+	{"slice_s", NUMBER, NULL},
+	{"hop_rounds", COUNT, NULL},
+	{"sweeps", OBJECT, sweeps_fields},
+	{"ways", LIST, way_fields},
+	{"analysis", LIST, analysis_fields},
+	{"tcp", LIST, tcp_fields},
 	{NULL, 0, NULL},
 };

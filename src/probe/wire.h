@@ -46,6 +46,7 @@ struct wire_opts {
 	size_t n_pods;
 	bool tree;	       /* link calls to the requests that caused them */
 	bool hops;	       /* record which sockets each exchange passes: include/hop.h */
+	bool deliveries;       /* with hops: also messages that want no answer */
 	bool sched;	       /* with hops: how long readers waited for a processor */
 	uint32_t hop_sample;   /* 0, 1: every exchange; N: one in N, the same on every socket */
 	uint32_t hop_table;    /* 0: 32768 exchanges in flight, else a power of two */

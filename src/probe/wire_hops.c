@@ -150,6 +150,7 @@ int wire_hops__configure(struct wire_bpf *s, const struct wire_opts *o, uint32_t
 	err = check(o);
 	if (err)
 		return err;
+	s->rodata->targ_deliveries = o->deliveries;
 	s->rodata->targ_hop_sample = o->hop_sample;
 	s->rodata->targ_hop_sets = table_size(o) / WAYS;
 	s->rodata->targ_hop_paths = paths_size(o);
@@ -336,7 +337,8 @@ int wire_hops__read(struct wire_hops *h, struct hops *out)
 			hops__free(out);
 			return log_fail(err, "out of memory");
 		}
-		out->count[HOP_COMPLETE] += out->paths[out->n_paths].count;
+		out->count[p->key.one_way ? HOP_DELIVERED : HOP_COMPLETE] +=
+			out->paths[out->n_paths].count;
 		out->n_paths++;
 	}
 	return 0;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,7 +32,7 @@ struct launch {
 	int error; /* pipe: {step, errno} when exec was not reached */
 };
 
-enum launch_step { STEP_CGROUP = 1, STEP_FD, STEP_EXEC };
+enum launch_step { STEP_CGROUP = 1, STEP_NETNS, STEP_FD, STEP_EXEC };
 
 static void __attribute__((noreturn)) launch_failed(const struct launch *l, int step)
 {
@@ -57,6 +58,8 @@ static void __attribute__((noreturn)) launch(const struct launch *l)
 		launch_failed(l, STEP_CGROUP);
 	if (l->v1_procs >= 0 && write(l->v1_procs, "0", 1) != 1)
 		launch_failed(l, STEP_CGROUP);
+	if (l->spec->netns && setns(l->spec->netns->fd, CLONE_NEWNET))
+		launch_failed(l, STEP_NETNS);
 	if (dup2(l->in, STDIN_FILENO) < 0 || dup2(l->out, STDOUT_FILENO) < 0 ||
 	    dup2(l->log, STDERR_FILENO) < 0)
 		launch_failed(l, STEP_FD);
@@ -100,7 +103,8 @@ static int open_streams(struct child *c, struct launch *l)
 /* Waits for exec: end of the pipe is success. */
 static int await_exec(struct child *c, int fd)
 {
-	static const char *const what[] = {"", "enter its cgroup", "open its streams", "run it"};
+	static const char *const what[] = {"", "enter its cgroup", "enter its network namespace",
+					   "open its streams", "run it"};
 	const char *hint = "";
 	int report[2];
 	ssize_t n;

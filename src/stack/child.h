@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "stack/cgroup.h"
+#include "stack/netns.h"
 
 #define CHILD_NAME_LEN 48
 
@@ -34,7 +35,8 @@ struct child_spec {
 	char *const *argv;
 	const char *log; /* stderr, and stdout where there are no pipes */
 	const struct cgroup *cgroup;
-	bool pipes; /* stdin and stdout are ours; else /dev/null and the log */
+	bool pipes;		   /* stdin and stdout are ours; else /dev/null and the log */
+	const struct netns *netns; /* the network namespace it is in; NULL: ours */
 };
 
 /* 0 or negative errno after log_fail(): program missing, cgroup refused. */

@@ -51,8 +51,8 @@ static int configure_node(const struct nats_node *nodes, size_t n, size_t i, boo
 	size_t j;
 	int err;
 
-	add(&c, "server_name: \"%s\"\nlisten: \"127.0.0.1:%u\"\nhttp: \"127.0.0.1:%u\"\n",
-	    node->name, node->client, node->http);
+	add(&c, "server_name: \"%s\"\nlisten: \"%s:%u\"\nhttp: \"127.0.0.1:%u\"\n", node->name,
+	    node->listen ? node->listen : "127.0.0.1", node->client, node->http);
 	if (jetstream)
 		add(&c,
 		    "jetstream {\n  store_dir: \"%s/%s\"\n  max_memory_store: " MAX_MEMORY_STORE
@@ -95,8 +95,12 @@ int nats__start(struct nats_node *node, const char *program, const struct rundir
 {
 	char conf[PATH_MAX], log[PATH_MAX], name[CHILD_NAME_LEN];
 	char *argv[] = {(char *)program, "-c", conf, NULL};
-	struct child_spec spec = {
-		.name = name, .argv = argv, .log = log, .cgroup = &node->cgroup, .pipes = false};
+	struct child_spec spec = {.name = name,
+				  .argv = argv,
+				  .log = log,
+				  .cgroup = &node->cgroup,
+				  .pipes = false,
+				  .netns = node->netns};
 
 	snprintf(name, sizeof(name), "nats-server %s", node->name);
 	if (path__format(conf, "%s/%s.conf", run->path, node->name) ||
@@ -133,8 +137,8 @@ static size_t count_peers(const json_t *routez)
 	return peers;
 }
 
-int nats__ready(const struct nats_node *node, size_t n_nodes, bool jetstream, char *why,
-		size_t size)
+static int ready(const struct nats_node *node, size_t n_nodes, bool jetstream, char *why,
+		 size_t size)
 {
 	char body[1024];
 	json_t *j;
@@ -165,6 +169,20 @@ int nats__ready(const struct nats_node *node, size_t n_nodes, bool jetstream, ch
 		if (err)
 			snprintf(why, size, "%s knows no JetStream leader yet", node->name);
 	}
+	return err;
+}
+
+int nats__ready(const struct nats_node *node, size_t n_nodes, bool jetstream, char *why,
+		size_t size)
+{
+	int back = -1;
+	int err = node->netns ? netns__enter(node->netns, &back) : 0;
+
+	if (err)
+		return err;
+	err = ready(node, n_nodes, jetstream, why, size);
+	if (node->netns)
+		netns__leave(back);
 	return err;
 }
 

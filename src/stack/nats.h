@@ -17,6 +17,8 @@
 struct nats_node {
 	char name[24];
 	uint16_t client, route, http; /* ports */
+	const char *listen;	      /* the clients' address; NULL: 127.0.0.1 */
+	const struct netns *netns;    /* where it runs; NULL: here */
 	struct cgroup cgroup;
 	struct child child;
 };

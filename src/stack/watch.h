@@ -12,7 +12,7 @@
 
 #include "stack/child.h"
 
-#define WATCH_MAX 96
+#define WATCH_MAX 160
 
 /* Told once for each child that ended without being asked; after the message was printed. */
 typedef void (*watch_death_fn)(void *ctx, struct child *c);

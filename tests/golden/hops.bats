@@ -75,8 +75,8 @@ assert_printable() {
 	variant '.hop_accounting |= (.table_full = 2 | .abandoned = 1 | .unanswered = 40 |
 		.sampled_out = 3000)'
 	"$HOPSCOPE" hops --from "$tmp/record" --md "$tmp/md" >"$tmp/txt"
-	grep -q 'exchanges not followed: table_full 2, abandoned 1; spans left out: unanswered 40; '`
-		`'not looked at, as asked: sampled_out 3,000' "$tmp/txt"
+	grep -q 'exchanges not followed: table_full 2, abandoned 1; spans left out '`
+		`'(their time is in the hop around them): unanswered 40; not looked at, as asked: sampled_out 3,000' "$tmp/txt"
 	grep -q 'table_full 2' "$tmp/md"
 	variant '.hops[0].edges[2].mean_ns += 1000'
 	"$HOPSCOPE" hops --from "$tmp/record" >"$tmp/txt"

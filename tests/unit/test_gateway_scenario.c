@@ -265,7 +265,7 @@ static void kinds(void **state)
 	assert_int_equal(kind_of("kind: nats\n"), SCENARIO_NATS);
 	assert_int_equal(kind_of("name: x\nkind: gateway\n"), SCENARIO_GATEWAY);
 	assert_true(kind_of("name: x\nkind: mail\n") < 0);
-	assert_non_null(strstr(said, ":2: kind: 'mail' is neither nats nor gateway"));
+	assert_non_null(strstr(said, ":2: kind: 'mail' is not one of nats, gateway, port-forward"));
 	assert_true(kind_of("just words\n") < 0);
 	assert_non_null(strstr(said, "this is not a scenario"));
 }

@@ -100,7 +100,7 @@ static void nest(uint64_t *r, const struct socket *s, size_t n, uint64_t *reques
 
 static void count_random(struct hops_path *p, const struct socket *s, uint64_t *r)
 {
-	uint64_t request[HOP_SPANS], reply[HOP_SPANS], now = 1000;
+	uint64_t request[HOP_SPANS] = {0}, reply[HOP_SPANS] = {0}, now = 1000;
 
 	nest(r, s, p->key.n, request, reply, &now, 0);
 	count_exchange(p, request, reply);
@@ -304,7 +304,7 @@ static void a_timeline(void **state)
 	for (int round = 0; round < 50; round++) {
 		const struct socket *s = round % 2 ? gateway : sockets;
 		size_t n = round % 2 ? 5 : N_SOCKETS;
-		uint64_t request[HOP_SPANS], reply[HOP_SPANS], now = 0;
+		uint64_t request[HOP_SPANS] = {0}, reply[HOP_SPANS] = {0}, now = 0;
 		struct hops_path p = path_of(s, n, "rpc.echo");
 		struct hops_timeline t;
 		struct waterfall a, b;
@@ -460,6 +460,92 @@ static void names(void **state)
 	assert_string_equal(name_of(&w, 3), "svc :4");
 	assert_string_equal(name_of(&w, 4), "? @?");
 	assert_string_equal(name_of(&w, 5), "e @main :5");
+	free(p.span);
+}
+
+static const char *text_of(struct text *t)
+{
+	return t->data ? t->data : "";
+}
+
+/* Two brokers without containers of their own are two places, told apart by their ports. */
+static void processes_of_the_same_name(void **state)
+{
+	static const struct socket s[] = {
+		{"load", "/", 4222, ROLE_CLIENT, 0, HOP_NONE, false},
+		{"nats-server", "/", 4222, ROLE_BROKER, 0, HOP_NETWORK, true},
+		{"nats-server", "/", 6222, ROLE_ROUTE, 1, HOP_PROCESS, false},
+		{"nats-server", "/", 6222, ROLE_ROUTE_IN, 2, HOP_NETWORK, true},
+		{"nats-server", "/", 4223, ROLE_BROKER_OUT, 3, HOP_PROCESS, false},
+		{"svc", "/", 4223, ROLE_SERVICE, 4, HOP_NETWORK, true},
+	};
+	static const uint64_t request[] = {0, 10, 110, 120, 320, 330};
+	static const uint64_t reply[] = {1000, 990, 880, 870, 660, 650};
+	struct hops_path p = path_of(s, 6, "x");
+	struct text way = {0}, places = {0};
+	struct waterfall w;
+
+	(void)state;
+	count_exchange(&p, request, reply);
+	assert_true(waterfall__of_path(&w, &p));
+	hops__add_way(&way, &w);
+	assert_string_equal(text_of(&way), "load > nats-server :4222 > nats-server :6222 > svc");
+	hops__add_places(&places, &w, 4);
+	assert_string_equal(text_of(&places),
+			    "nats-server :6222 41.0 %, svc 32.0 %, nats-server :4222 21.0 %, "
+			    "network 6.0 %");
+	text__free(&way);
+	text__free(&places);
+	free(p.span);
+}
+
+static void clients_of_the_same_name(void **state)
+{
+	static const struct socket s[] = {
+		{"node", "/", 4222, ROLE_CLIENT, 0, HOP_NONE, false},
+		{"nats-server", "/", 4222, ROLE_BROKER, 0, HOP_NETWORK, true},
+		{"nats-server", "/", 4222, ROLE_BROKER_OUT, 1, HOP_PROCESS, false},
+		{"node", "/", 4222, ROLE_SERVICE, 2, HOP_NETWORK, true},
+	};
+	struct hops_path p = path_of(s, 4, "x");
+	struct text way = {0};
+	uint64_t r = 1;
+	struct waterfall w;
+
+	(void)state;
+	count_random(&p, s, &r);
+	assert_true(waterfall__of_path(&w, &p));
+	hops__add_way(&way, &w);
+	assert_string_equal(text_of(&way), "node (client) > nats-server > node (service)");
+	text__free(&way);
+	free(p.span);
+}
+
+/* A server that is called twice is one place. */
+static void a_server_called_twice(void **state)
+{
+	static const struct socket s[] = {
+		{"nginx", "/gw", 80, ROLE_SERVER, 0, HOP_NONE, true},
+		{"nginx", "/gw", 6379, ROLE_CLIENT, 0, HOP_PROCESS, false},
+		{"redis", "/r", 6379, ROLE_SERVER, 1, HOP_NETWORK, true},
+		{"nginx", "/gw", 6379, ROLE_CLIENT, 0, HOP_PROCESS, false},
+		{"redis", "/r", 6379, ROLE_SERVER, 3, HOP_NETWORK, true},
+	};
+	static const uint64_t request[] = {0, 100, 110, 500, 520},
+			      reply[] = {1000, 320, 310, 740, 720};
+	struct hops_path p = path_of(s, 5, "x");
+	struct text way = {0}, places = {0};
+	struct waterfall w;
+
+	(void)state;
+	count_exchange(&p, request, reply);
+	assert_true(waterfall__of_path(&w, &p));
+	hops__add_way(&way, &w);
+	assert_string_equal(text_of(&way), "nginx @gw > redis @r");
+	hops__add_places(&places, &w, 4);
+	assert_string_equal(text_of(&places), "nginx @gw 54.0 %, redis @r 40.0 %, network 6.0 %");
+	text__free(&way);
+	text__free(&places);
 	free(p.span);
 }
 
@@ -646,6 +732,33 @@ static void widths(void **state)
 	free_some(&w, p);
 }
 
+/* No more than fit on the screen, but one. */
+static void heights(void **state)
+{
+	static const struct {
+		unsigned int height;
+		const char *more;
+	} want[] = {{1, "... and 2 more ways"},
+		    {40, "... and 2 more ways"},
+		    {45, "... and 1 more way "}};
+	struct hops_path p[3];
+	struct waterfalls w = some(p);
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct table_opts opts = {.height = want[i].height};
+		char *text = NULL;
+		size_t len = 0;
+		FILE *f = open_memstream(&text, &len);
+
+		assert_int_equal(hops_table__print(f, &w, NULL, &opts), 0);
+		fclose(f);
+		assert_non_null(strstr(text, want[i].more));
+		free(text);
+	}
+	free_some(&w, p);
+}
+
 static void no_data(void **state)
 {
 	struct waterfalls none = {0};
@@ -673,11 +786,15 @@ int main(void)
 		cmocka_unit_test(read_in_motion),
 		cmocka_unit_test(order),
 		cmocka_unit_test(names),
+		cmocka_unit_test(processes_of_the_same_name),
+		cmocka_unit_test(clients_of_the_same_name),
+		cmocka_unit_test(a_server_called_twice),
 		cmocka_unit_test(json_and_back),
 		cmocka_unit_test(timelines_and_back),
 		cmocka_unit_test(broken_documents),
 		cmocka_unit_test(a_picture),
 		cmocka_unit_test(widths),
+		cmocka_unit_test(heights),
 		cmocka_unit_test(no_data),
 	};
 

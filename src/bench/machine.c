@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "gateway/run.h"
+#include "bench/machine.h"
 #include "stack/file.h"
 
-struct gw_machine gw_machine__read(void)
+struct machine machine__read(void)
 {
-	struct gw_machine m = {NAN, NAN, NAN};
+	struct machine m = {NAN, NAN, NAN};
 	double user, nice, system, idle, wait, irq, softirq, steal;
 	char text[512];
 
@@ -28,10 +28,10 @@ static double percent(double ticks, double seconds)
 	return seconds > 0 ? 100 * ticks / (double)sysconf(_SC_CLK_TCK) / seconds : NAN;
 }
 
-struct gw_machine gw_machine__percent(const struct gw_machine *from, const struct gw_machine *to,
-				      double seconds)
+struct machine machine__percent(const struct machine *from, const struct machine *to,
+				double seconds)
 {
-	return (struct gw_machine){.busy = percent(to->busy - from->busy, seconds),
-				   .stolen = percent(to->stolen - from->stolen, seconds),
-				   .idle = percent(to->idle - from->idle, seconds)};
+	return (struct machine){.busy = percent(to->busy - from->busy, seconds),
+				.stolen = percent(to->stolen - from->stolen, seconds),
+				.idle = percent(to->idle - from->idle, seconds)};
 }
