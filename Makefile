@@ -61,7 +61,7 @@ E2E_TOOLS  := $(patsubst %.c,$(O)/%,$(filter-out %.bpf.c,$(wildcard tests/e2e/to
 FUZZERS    := $(patsubst %.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # pkg-config may be absent until `scripts/deps` ran, so it is asked when first needed, and once.
-PKGS = libbpf libelf libdw capstone libprotobuf-c zlib libcyaml jansson libcap libnats libcurl \
+PKGS = libbpf libelf libdw capstone libprotobuf-c zlib libcyaml jansson libcap libseccomp libnats libcurl \
        $(shell pkg-config --exists msgpack 2>/dev/null && echo msgpack || echo msgpack-c)
 once = $(eval $(1) := $(2))$($(1))
 PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell pkg-config --cflags $(PKGS)))
@@ -244,7 +244,7 @@ asan:
 
 fuzz:
 	@scripts/deps build test
-	@FUZZ_TIME='$(or $(FUZZ_TIME),30)' tests/run fuzz
+	@FUZZ_SECONDS='$(or $(FUZZ_SECONDS),60)' TIME_LIMIT=86400 tests/run fuzz
 
 bench:
 	@scripts/deps build run bench
@@ -297,7 +297,7 @@ help:
 #H                     (VM='6.1 sid' only those, RECORD=1 records)
 #H make bench          what hopscope itself costs: tests/bench/run            (root)
 #H make asan           unit tests under AddressSanitizer and UBSan
-#H make fuzz           every fuzz target for FUZZ_TIME=30 seconds
+#H make fuzz           every fuzz target for FUZZ_SECONDS=60 each
 #H make check          clang-format, clang-tidy, cppcheck
 #H make format         clang-format, in place
 #H make compile_commands.json

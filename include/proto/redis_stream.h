@@ -519,6 +519,9 @@ STREAM_INLINE int redis_feed__element(struct redis_feed *f)
 		d->top = 0;
 		return redis_feed__line(f);
 	}
+	if (redis__is_line(stream__byte(r->win, r->pos)) && d->role == REDIS_REPLIES &&
+	    d->s.sync == STREAM_SYNCED)
+		return redis_feed__line(f);
 	len = redis__short(stream__load64(r->win, r->pos), &n);
 	if (len && len <= r->end - r->pos) {
 		u->type = '$';
@@ -531,8 +534,6 @@ STREAM_INLINE int redis_feed__element(struct redis_feed *f)
 	}
 	if (rc == REDIS_MORE)
 		return redis_feed__more(f);
-	if (rc == REDIS_LINE && d->role == REDIS_REPLIES && d->s.sync == STREAM_SYNCED)
-		return redis_feed__line(f);
 	if (rc != REDIS_OK || !redis_feed__allowed(f)) {
 		/* "subscribe", a channel and a number: an answer that was taken for a command */
 		if (d->role == REDIS_COMMANDS && d->class == REDIS_PUBSUB && d->args) {

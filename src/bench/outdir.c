@@ -63,7 +63,10 @@ static int write_stream(int fd, outdir_render_fn render, const json_t *session)
 		close(fd);
 		return err;
 	}
+	errno = 0;
 	err = render(f, session);
+	if (err == -EIO && errno)
+		err = -errno; /* what the write said, not what it comes to */
 	if (!err && (fflush(f) || fsync(fd)))
 		err = -errno;
 	if (fclose(f) && !err)

@@ -18,7 +18,7 @@
 
 int precheck__privileges(const struct cgroup_mounts *m, bool probe)
 {
-	int err = probe ? privileges__check_wire() : 0;
+	int err = probe ? privileges__check(PRIVILEGES_BENCH) : 0;
 
 	if (err)
 		return err;

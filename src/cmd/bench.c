@@ -12,6 +12,7 @@
 #include "gateway/run.h"
 #include "log.h"
 #include "portforward/run.h"
+#include "probe/confine.h"
 
 static const char help[] =
 	"usage: hopscope bench SCENARIO.yaml [options]\n"
@@ -34,6 +35,11 @@ static const char help[] =
 	"  --nats-server PATH   the program to start (default: nats-server)\n"
 	"  --ab                 afterwards, the same load with and without the probe\n"
 	"  --ab-only            only that\n"
+	"\n"
+	"Needs CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_DAC_OVERRIDE (cgroups); the gateway\n"
+	"CAP_SYS_PTRACE, CAP_CHECKPOINT_RESTORE and CAP_DAC_READ_SEARCH, too (TLS). What it "
+	"starts\n"
+	"gets none of them.\n"
 	"\n"
 	"Ctrl-C ends the run and writes a partial report; once more, and there is none.\n"
 	"\n"
@@ -117,6 +123,8 @@ int cmd_bench(int argc, char **argv)
 		log_fail(-EINVAL, "--ab compares with the probe, which --no-probe leaves out");
 		return EXIT_USAGE;
 	}
+	if (confine__children())
+		return EXIT_RUNTIME;
 	o.scenario = argv[optind];
 	kind = scenario_file__kind(o.scenario);
 	if (kind < 0)

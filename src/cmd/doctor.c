@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cmd/cmd.h"
 #include "log.h"
 #include "probe/features.h"
+#include "probe/privileges.h"
 
 static const char usage_text[] =
 	"usage: hopscope doctor [--json] [-v]\n"
@@ -69,6 +71,39 @@ static json_t *json_commands(const struct features *f)
 	return commands;
 }
 
+static json_t *json_privileges(size_t offset, enum privilege_use use)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < privileges_n; i++) {
+		const unsigned int *uses = (const void *)((const char *)&privileges[i] + offset);
+
+		if (*uses & 1u << use)
+			json_array_append_new(list, json_string(privileges[i].name));
+	}
+	return list;
+}
+
+/* What each command needs, whatever is held now: docs/privileges.md, for programs. */
+static json_t *json_capabilities(void)
+{
+	json_t *all = json_array();
+
+	for (int i = 0; i < PRIVILEGES_USES; i++) {
+		enum privilege_use use = (enum privilege_use)i;
+
+		json_array_append_new(
+			all,
+			json_pack("{s:s,s:o,s:o,s:o}", "command", privilege_use__name(use),
+				  "required",
+				  json_privileges(offsetof(struct privilege, required), use),
+				  "useful",
+				  json_privileges(offsetof(struct privilege, useful), use), "kept",
+				  json_privileges(offsetof(struct privilege, kept), use)));
+	}
+	return all;
+}
+
 static int print_json(const struct features *f, bool usable)
 {
 	json_t *rows = json_array(), *doc;
@@ -82,8 +117,8 @@ static int print_json(const struct features *f, bool usable)
 						state_names[r->state], "found", r->found, "advice",
 						r->advice[0] ? r->advice : NULL));
 	}
-	doc = json_pack("{s:i,s:b,s:o,s:o}", "schema", 1, "usable", usable, "checks", rows,
-			"commands", json_commands(f));
+	doc = json_pack("{s:i,s:b,s:o,s:o,s:o}", "schema", 1, "usable", usable, "checks", rows,
+			"commands", json_commands(f), "capabilities", json_capabilities());
 	if (!doc || json_dumpf(doc, stdout, JSON_COMPACT) || putchar('\n') == EOF)
 		err = -EIO;
 	json_decref(doc);

@@ -17,6 +17,7 @@
 #include "out/heap_table.h"
 #include "out/table.h"
 #include "out/text.h"
+#include "probe/confine.h"
 #include "probe/filter.h"
 
 #define BUDGET_DEFAULT 0.01
@@ -76,6 +77,10 @@ static const char usage_text[] =
 	"      --from A         prints a record again\n"
 	"      --host-root DIR  where the host's files are seen, for names of containers\n"
 	"  -q, -v, -h           quiet, verbose, help\n"
+	"\n"
+	"Needs CAP_BPF and CAP_PERFMON, for other users' processes CAP_SYS_PTRACE; --allocs that "
+	"and\n"
+	"CAP_CHECKPOINT_RESTORE. CAP_DAC_READ_SEARCH gives containers their names.\n"
 	"\n"
 	"exit codes: 0 reported, also when the process ended meanwhile; 1 a run-time error; 2 "
 	"usage\n";
@@ -345,6 +350,9 @@ static int watch(struct heap_args *a)
 
 	err = err ? err : heap_watch__open(&w, &t, &a->watch);
 	err = err ? err : heap_outputs__open(&a->outputs);
+	err = err ? err
+		  : confine__running(a->watch.source == HEAP_PAGES ? PRIVILEGES_PAGES
+								   : PRIVILEGES_ALLOCS);
 	if (!err) {
 		log_info("watching %zu process%s%s", t.n_pids, t.n_pids == 1 ? "" : "es",
 			 a->watch.seconds > 0 ? "" : "; Ctrl-C ends it and reports");

@@ -13,6 +13,7 @@
 #include "log.h"
 #include "out/mem_json.h"
 #include "out/mem_table.h"
+#include "probe/confine.h"
 #include "probe/filter.h"
 #include "probe/memory.h"
 #include "stack/clock.h"
@@ -68,7 +69,8 @@ static const char usage_text[] =
 	"time in which some task waited for memory. growth: of anonymous memory and swap, never "
 	"of\n"
 	"page cache; detectable: the smallest slope that these readings could show. Following\n"
-	"containers and OOM victims needs CAP_BPF and CAP_PERFMON; without, it goes by looking.\n";
+	"containers and OOM victims needs CAP_BPF and CAP_PERFMON; without, it goes by looking.\n"
+	"CAP_DAC_READ_SEARCH gives them the names that runtimes keep.\n";
 
 enum {
 	OPT_JSON = 1,
@@ -294,12 +296,17 @@ static int exit_code(const struct mem *m)
 
 static int run(struct mem *m)
 {
-	int err = memory__open(&m->probe, &m->opts), rc;
+	int err = privileges__check(PRIVILEGES_MEM), rc;
 
+	err = err ? err : memory__open(&m->probe, &m->opts);
 	if (err)
 		return EXIT_RUNTIME;
-	log_info("watching memory%s; Ctrl-C ends it", m->seconds > 0 ? "" : " until Ctrl-C");
-	err = watch(m);
+	err = confine__running(PRIVILEGES_MEM);
+	if (!err) {
+		log_info("watching memory%s; Ctrl-C ends it",
+			 m->seconds > 0 ? "" : " until Ctrl-C");
+		err = watch(m);
+	}
 	rc = err ? EXIT_RUNTIME : exit_code(m);
 	memory__close(m->probe);
 	return rc;

@@ -10,6 +10,7 @@
 #include "out/figures.h"
 #include "out/json.h"
 #include "out/markdown.h"
+#include "out/outfile.h"
 #include "out/session.h"
 
 static int render_json(FILE *out, const json_t *session)
@@ -110,30 +111,44 @@ static int parse(struct report_args *args, int argc, char **argv)
 	return 0;
 }
 
+struct rendering {
+	const struct format *format;
+	const json_t *session;
+};
+
+/* outfile_fn. */
+static int render_to(FILE *out, void *ctx)
+{
+	const struct rendering *r = ctx;
+
+	return r->format->render(out, r->session);
+}
+
+static void nothing_to_draw(const struct report_args *args)
+{
+	log_fail(-ENODATA, "this session has nothing to draw in %s", args->format.name);
+}
+
 /* 0 or negative errno after a message. */
 static int render(const struct report_args *args, const json_t *session)
 {
-	bool to_file = args->output && strcmp(args->output, "-") != 0;
-	const char *where = to_file ? args->output : "standard output";
-	FILE *out = stdout;
+	struct rendering r = {&args->format, session};
 	int err;
 
-	if (to_file) {
-		out = fopen(args->output, "we");
-		if (!out)
-			return log_fail(-errno, "cannot write %s: %s", where, strerror(errno));
+	if (args->output && strcmp(args->output, "-") != 0) {
+		err = outfile__replace(args->output, render_to, &r);
+		if (err == -ENODATA)
+			nothing_to_draw(args);
+		else if (err)
+			log_fail(err, "cannot write %s: %s", args->output, outfile__why(err));
+		return err;
 	}
-	errno = 0;
-	err = args->format.render(out, session);
-	if (err == -EIO && errno)
-		err = -errno;
-	if (to_file && fclose(out) && !err)
-		err = -errno;
-	/* stdout: main() says what is wrong with it, once */
-	if (err == -ENOENT)
-		log_fail(err, "this session has nothing to draw in %s", args->format.name);
-	else if (err && (to_file || err == -ENOMEM))
-		log_fail(err, "cannot write %s: %s", where, strerror(-err));
+	err = render_to(stdout, &r);
+	/* main() says what else is wrong with it, once */
+	if (err == -ENODATA)
+		nothing_to_draw(args);
+	else if (err == -ENOMEM)
+		log_fail(err, "cannot write standard output: %s", strerror(-err));
 	return err;
 }
 

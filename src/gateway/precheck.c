@@ -6,6 +6,7 @@
 #include "bench/precheck.h"
 #include "gateway/run.h"
 #include "log.h"
+#include "probe/privileges.h"
 
 int gwrun__precheck(struct gwrun *r)
 {
@@ -14,6 +15,8 @@ int gwrun__precheck(struct gwrun *r)
 	if (err)
 		return log_fail(err, "cannot read /proc/self/mountinfo: %s", strerror(-err));
 	err = precheck__privileges(&r->mounts, !r->opts->no_probe);
+	if (!err && !r->opts->no_probe)
+		err = privileges__check(PRIVILEGES_TLS);
 	if (err)
 		return err;
 	err = gateway__templates(r->opts->scenario, r->templates);

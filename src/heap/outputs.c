@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <errno.h>
+#include <stdio_ext.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "heap/outputs.h"
 #include "log.h"
@@ -64,6 +66,26 @@ static int write_one(struct heap_outputs *o, int i, const struct heap_profile *p
 	return 0;
 }
 
+/* Half a graph is none: what could not be written whole is taken back, the lines before it stay. */
+static int write_whole(struct heap_outputs *o, int i, const struct heap_profile *p, bool final)
+{
+	FILE *f = o->out[i].file;
+	off_t before = ftello(f);
+	int err;
+
+	errno = 0;
+	err = write_one(o, i, p, final);
+	if (err == -EIO && errno)
+		err = -errno;
+	if (!err && fflush(f))
+		err = -errno;
+	if (err && before >= 0 && f != stdout && !ftruncate(fileno(f), before)) {
+		__fpurge(f);
+		fseeko(f, before, SEEK_SET);
+	}
+	return err;
+}
+
 int heap_outputs__write(struct heap_outputs *o, const struct heap_profile *p, bool final)
 {
 	int first = 0;
@@ -74,10 +96,7 @@ int heap_outputs__write(struct heap_outputs *o, const struct heap_profile *p, bo
 		if (!o->out[i].file || (!final && i != HEAP_RECORD))
 			continue;
 		err = output__begin(&o->out[i]);
-		errno = 0;
-		err = err ? err : write_one(o, i, p, final);
-		if (err == -EIO && errno)
-			err = -errno;
+		err = err ? err : write_whole(o, i, p, final);
 		if (err)
 			log_fail(err, "cannot write %s: %s", o->out[i].path, strerror(-err));
 		first = first ? first : err;

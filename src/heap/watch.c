@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,18 +44,6 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * SECOND + (uint64_t)ts.tv_nsec;
 }
 
-static int check_privileges(void)
-{
-	bool bpf = privilege__held(39 /* CAP_BPF */) && privilege__held(38 /* CAP_PERFMON */);
-
-	if (privilege__held(CAP_SYS_ADMIN) || (bpf && privilege__held(CAP_SYS_PTRACE)))
-		return 0;
-	return log_fail(-EPERM,
-			"cannot probe an allocator: CAP_BPF, CAP_PERFMON or CAP_SYS_PTRACE is "
-			"missing in this process; run it as root (sudo), or in a container "
-			"that is given these capabilities");
-}
-
 static int open_allocs(struct heap_watch *w)
 {
 	struct heap_opts o = {
@@ -67,7 +54,7 @@ static int open_allocs(struct heap_watch *w)
 	};
 	int err;
 
-	err = check_privileges();
+	err = privileges__check(PRIVILEGES_ALLOCS);
 	if (err)
 		return err;
 	if (!w->opts.exact)

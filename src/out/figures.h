@@ -13,7 +13,7 @@ struct figure {
 		*file; /* "added.svg": its name beside the report, and as a format; NULL: the end */
 	/* Whether a session has anything to draw in it. */
 	bool (*has)(const json_t *session);
-	/* Flushes. 0, -ENOENT: nothing to draw; -ENOMEM or -EIO. */
+	/* Flushes. 0, -ENODATA: nothing to draw; -ENOMEM or -EIO. */
 	int (*render)(FILE *out, const json_t *session);
 };
 

@@ -156,10 +156,10 @@ static void add_sums(struct frame *f)
 	if (w->unsettled_ns != 0)
 		add_sum(f, "read in motion: does not add up", w->unsettled_ns);
 	if (w->timeline) {
-		add_sum(f, "round trip", w->mean_ns);
+		add_sum(f, hops__whole(w), w->mean_ns);
 		return;
 	}
-	add_label(f, "round trip");
+	add_label(f, hops__whole(w));
 	add_time(f->t, w->p50_ns, "-");
 	add_time(f->t, w->p99_ns, "-");
 	add_time(f->t, w->mean_ns, "-");
@@ -294,6 +294,9 @@ static void add_accounting(struct text *t, const struct waterfalls *w, const str
 
 	text__addf(t, "followed hop by hop: %s exchanges",
 		   units__count(buf, sizeof(buf), w->count[HOP_COMPLETE]));
+	if (w->count[HOP_DELIVERED])
+		text__addf(t, ", %s deliveries of messages",
+			   units__count(buf, sizeof(buf), w->count[HOP_DELIVERED]));
 	text__add(t, "; ");
 	mark = t->len;
 	hops__add_losses(t, w->count);

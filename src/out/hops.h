@@ -61,6 +61,8 @@ int hops_svg__print(FILE *out, const struct waterfall *v, size_t n, size_t more,
 /* Parts that the renderers share. */
 
 /* In the request's order: "load > nats-server @n1 > svc-1", each process once. */
+/* "round trip", or "delivery" of a message that is not answered. */
+const char *hops__whole(const struct waterfall *w);
 void hops__add_way(struct text *out, const struct waterfall *w);
 /* "svc-1 61.2 %, nats-server @n1 20.1 %, network 12.0 %": at most `max` of them. */
 void hops__add_places(struct text *out, const struct waterfall *w, size_t max);

@@ -97,6 +97,7 @@ static json_t *path_json(const struct waterfall *w)
 	session__put(&o, "proto", session__text(wire_proto__name(w->proto)));
 	session__put(&o, "status", session__text(wire_status__name(w->status)));
 	session__put(&o, "count", count(w->count));
+	session__put(&o, "one_way", json_boolean(w->one_way));
 	session__put(&o, "rtt", rtt);
 	session__put(&o, "residual_mean_ns", session__number(w->residual_ns));
 	session__put(&o, "unsettled_mean_ns", session__number(w->unsettled_ns));
@@ -330,6 +331,7 @@ static int read_path(const struct load *l, const json_t *o, struct waterfall *w)
 		json_is_object(o) ? whole(l, o, "count", MAX_COUNT, &n) : wrong(l, "is no object");
 
 	w->count = err ? 0 : (uint64_t)n;
+	w->one_way = json_is_true(session__get(o, "one_way"));
 	err = err ? err : number(l, rtt, "mean_ns", &w->mean_ns);
 	err = err ? err : number(l, rtt, "p50_ns", &w->p50_ns);
 	err = err ? err : number(l, rtt, "p99_ns", &w->p99_ns);

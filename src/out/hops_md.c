@@ -75,7 +75,7 @@ static void add_table(struct text *out, const struct waterfall *w)
 			w->mean_ns > 0 ? w->unsettled_ns / w->mean_ns : NAN);
 		text__addf(out, " | - | - | - |%s\n", run_queue ? " - |" : "");
 	}
-	add_sum(out, "**the round trip**", w->mean_ns, 1);
+	add_sum(out, w->one_way ? "**the delivery**" : "**the round trip**", w->mean_ns, 1);
 	add_ns(out, w->p50_ns);
 	add_ns(out, w->p99_ns);
 	text__addf(out, " | - |%s\n\n", run_queue ? " - |" : "");
@@ -88,7 +88,8 @@ static void add_path(struct text *out, const struct waterfall *w)
 	text__add(out, "**");
 	md__text(out, w->route);
 	text__addf(out, "** (%s, %s), ", wire_proto__name(w->proto), wire_status__name(w->status));
-	md__plural(out, (double)w->count, "exchange", "exchanges");
+	md__plural(out, (double)w->count, w->one_way ? "message" : "exchange",
+		   w->one_way ? "messages" : "exchanges");
 	if (w->variants > 1 && w->route_count) {
 		text__addf(out, ", way %u of %u (", w->variant, w->variants);
 		md__value(out, 100 * (double)w->count / (double)w->route_count, "%");

@@ -236,7 +236,7 @@ static void add_sum(struct text *t, const struct waterfall *w, double y)
 		   "<line class=\"line\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" "
 		   "stroke=\"#d8d8d8\"/>\n",
 		   PAD / 2, y, WIDTH - PAD / 2, y);
-	add_text(t, "most", PAD, y + 15, "round trip");
+	add_text(t, "most", PAD, y + 15, hops__whole(w));
 	snprintf(line, sizeof(line), "residual (not visible) %s, %.1f %%%s",
 		 units__ns(residual, sizeof(residual), w->residual_ns),
 		 w->mean_ns > 0 ? 100 * w->residual_ns / w->mean_ns : 0,

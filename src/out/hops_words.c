@@ -26,6 +26,11 @@ static void add_process(struct text *out, const struct waterfall *w, size_t span
 		text__addf(out, " (%s)", wire_role__name(w->span[first].role));
 }
 
+const char *hops__whole(const struct waterfall *w)
+{
+	return w->one_way ? "delivery" : "round trip";
+}
+
 void hops__add_way(struct text *out, const struct waterfall *w)
 {
 	const char *sep = "";
@@ -92,6 +97,7 @@ void hops__add_losses(struct text *out, const uint64_t count[HOP_COUNTS])
 		 {HOP_TABLE_FULL, HOP_PATHS_FULL, HOP_ABANDONED, HOP_NEGATIVE}},
 		{"spans left out (their time is in the hop around them)",
 		 {HOP_SPANS_FULL, HOP_UNANSWERED, HOP_OVERLAPPING}},
+		{"messages not followed", {HOP_ALIKE, HOP_NO_ORIGIN, HOP_CUT}},
 		{"look-ups that ended in (other)", {HOP_NODES_FULL}},
 		{"not recorded", {HOP_EVENTS_LOST, HOP_QUEUE_FULL, HOP_TIMELINES_LOST}},
 		{"not looked at, as asked", {HOP_SAMPLED_OUT}},

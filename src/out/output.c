@@ -2,44 +2,24 @@
 #include "out/output.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "log.h"
+#include "out/outfile.h"
 
 bool output__is_stdout(const char *path)
 {
 	return path && (!strcmp(path, "-") || !strcmp(path, "/dev/stdout"));
 }
 
-/*
- * A link may lead anywhere, but what /dev/fd/N and /dev/stderr lead to is a pipe or a terminal as a
- * rule: what is no file has nothing to lose.
- */
-static int open_link(const char *path)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-	struct stat st;
-
-	if (fd < 0)
-		return -errno;
-	if (!fstat(fd, &st) && !S_ISREG(st.st_mode))
-		return fd;
-	close(fd);
-	return -ELOOP;
-}
-
 static int open_path(struct output *o)
 {
-	int fd = open(o->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0666);
+	int fd = outfile__open(o->path);
 
-	fd = fd >= 0 ? fd : errno == ELOOP ? open_link(o->path) : -errno;
-	if (fd == -ELOOP)
-		return log_fail(fd, "cannot write %s: it is a symbolic link to a file", o->path);
 	if (fd < 0)
-		return log_fail(fd, "cannot write %s: %s", o->path, strerror(-fd));
+		return log_fail(fd, "cannot write %s: %s", o->path, outfile__why(fd));
 	o->file = fdopen(fd, "w");
 	if (o->file)
 		return 0;

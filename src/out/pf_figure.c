@@ -432,7 +432,7 @@ static int render(FILE *f, const json_t *session, void (*draw)(struct text *, co
 	int err = 0;
 
 	if (!has(session))
-		return -ENOENT;
+		return -ENODATA;
 	draw(&t, session);
 	if (t.failed)
 		err = -ENOMEM;

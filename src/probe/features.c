@@ -16,6 +16,7 @@
 
 #include "log.h"
 #include "probe/cgroup2.h"
+#include "probe/confine.h"
 #include "probe/heap.h"
 #include "probe/lacks.h"
 #include "probe/memory_watch.h"
@@ -76,22 +77,67 @@ static void probe_kernel(struct features *f)
 	    strcmp(lockdown, "unknown") ? "" : " (securityfs is not mounted)");
 }
 
+/* What a capability that is not held means for the commands. */
+static void lacks_capability(struct features *f, const struct privilege *p)
+{
+	static const struct {
+		enum privilege_use use;
+		int command;
+	} uses[] = {{PRIVILEGES_TRACE, FEATURE_TRACE},	 {PRIVILEGES_MEM, FEATURE_MEM},
+		    {PRIVILEGES_PAGES, FEATURE_PAGES},	 {PRIVILEGES_ALLOCS, FEATURE_ALLOCS},
+		    {PRIVILEGES_BENCH, FEATURE_GATEWAY}, {PRIVILEGES_TLS, FEATURE_GATEWAY}};
+	char why[128];
+
+	for (size_t i = 0; i < sizeof(uses) / sizeof(uses[0]); i++) {
+		unsigned int bit = 1u << uses[i].use;
+
+		if (p->required & bit) {
+			snprintf(why, sizeof(why), "%s is not held", p->name);
+			command(f, uses[i].command, FEATURE_MISSING, why);
+		} else if (p->useful & bit && p->without) {
+			snprintf(why, sizeof(why), "without %s: %s", p->name, p->without);
+			command(f, uses[i].command, FEATURE_DEGRADED, why);
+		}
+	}
+}
+
+/* "trace, heap --allocs": who needs it, or to whom it is of use. */
+static void users_of(unsigned int uses, char *out, size_t size)
+{
+	size_t used = 0;
+
+	out[0] = '\0';
+	for (int use = 0; use < PRIVILEGES_USES && used < size; use++) {
+		if (uses & 1u << use)
+			used += (size_t)snprintf(out + used, size - used, "%s%s", used ? ", " : "",
+						 privilege_use__name((enum privilege_use)use));
+	}
+}
+
 static void probe_capabilities(struct features *f)
 {
-	for (size_t i = 0; i < privileges_wire_n; i++) {
-		const struct privilege *p = &privileges_wire[i];
+	for (size_t i = 0; i < privileges_n; i++) {
+		const struct privilege *p = &privileges[i];
+		bool held = privilege__granted(p), trace = p->required & 1u << PRIVILEGES_TRACE;
+		enum feature_state lost = trace ? FEATURE_MISSING : FEATURE_DEGRADED;
+		struct feature *r = row(f, p->name, held ? FEATURE_OK : lost, "%s: %s",
+					held ? "held" : "not held", p->why);
+		char users[96];
 
-		if (privilege__held(p->cap) || (i < 2 && privilege__held(CAP_SYS_ADMIN)))
-			row(f, p->name, FEATURE_OK, "held: %s", p->why);
-		else
-			advise(row(f, p->name, FEATURE_MISSING, "not held: %s", p->why),
-			       "run as root (sudo), or give the container or file this capability");
+		if (held)
+			continue;
+		users_of(p->required ? p->required : p->useful, users, sizeof(users));
+		snprintf(r->advice, sizeof(r->advice),
+			 "%s %s: run as root (sudo), or give the container or the file this "
+			 "capability (docs/privileges.md)",
+			 p->required ? "needed by" : "of use to", users);
+		lacks_capability(f, p);
 	}
-	if (privilege__held(CAP_DAC_READ_SEARCH))
-		row(f, "CAP_DAC_READ_SEARCH", FEATURE_OK, "held: names of cgroups by their id");
+	if (confine__has_filters())
+		row(f, "seccomp filters", FEATURE_OK, "hopscope confines itself while it runs");
 	else
-		advise(row(f, "CAP_DAC_READ_SEARCH", FEATURE_DEGRADED, "not held"),
-		       "containers are printed as '?'");
+		advise(row(f, "seccomp filters", FEATURE_DEGRADED, "not in this kernel"),
+		       "hopscope runs with fewer capabilities, but with all system calls");
 }
 
 /* Is the memory controller one of this cgroup v2 hierarchy? */
@@ -301,11 +347,6 @@ static void probe_memory(struct features *f)
 	probe_events(f);
 	probe_pages(f);
 	probe_allocs(f);
-	if (privilege__held(CAP_SYS_PTRACE))
-		row(f, "CAP_SYS_PTRACE", FEATURE_OK, "held: mappings of other users' processes");
-	else
-		advise(row(f, "CAP_SYS_PTRACE", FEATURE_DEGRADED, "not held"),
-		       "heap cannot look into other users' processes");
 }
 
 /* Is a program on PATH, or where Debian keeps daemons? */

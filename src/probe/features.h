@@ -19,7 +19,7 @@ struct feature {
 	char advice[256]; /* empty: nothing to do */
 };
 
-#define FEATURES_MAX 32
+#define FEATURES_MAX 40
 
 /* What the rows mean for a command. */
 struct feature_command {

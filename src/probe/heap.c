@@ -202,6 +202,9 @@ static void *run(void *ctx)
 	/* A budget that is looked at late is overspent; where that is not allowed, so be it. */
 	if (h->opts.budget > 0)
 		setpriority(PRIO_PROCESS, (id_t)gettid(), -20);
+	/* Capabilities are each thread's own; when the command gives up its own, it is too late. */
+	h->thread_err = privileges__drop(PRIVILEGES_ALLOCS);
+	sem_post(&h->begun);
 	while (!__atomic_load_n(&h->quit, __ATOMIC_ACQUIRE)) {
 		int n = ring_buffer__poll(h->events, wait);
 
@@ -235,7 +238,11 @@ static int start(struct heap *h)
 	if (err)
 		return log_fail(-err, "cannot start a thread: %s", strerror(err));
 	h->threaded = true;
-	return 0;
+	while (sem_wait(&h->begun) && errno == EINTR)
+		;
+	return h->thread_err ? log_fail(h->thread_err, "cannot give up capabilities: %s",
+					strerror(-h->thread_err))
+			     : 0;
 }
 
 static int open_all(struct heap *h)
@@ -282,6 +289,7 @@ int heap__open(struct heap **out, const struct heap_opts *opts)
 	h->opts = *opts;
 	h->binary = opts->binary ? strdup(opts->binary) : NULL;
 	pthread_mutex_init(&h->lock, NULL);
+	sem_init(&h->begun, 0, 0);
 	err = open_all(h);
 	if (err) {
 		heap__close(h);
@@ -317,6 +325,7 @@ void heap__close(struct heap *h)
 		munmap(h->sites, h->max_sites * sizeof(*h->sites));
 	heap_bpf__destroy(h->skel);
 	pthread_mutex_destroy(&h->lock);
+	sem_destroy(&h->begun);
 	free(h);
 }
 

@@ -4,6 +4,7 @@
 #define HOPSCOPE_PROBE_HEAP_INTERNAL_H
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #include "heap_record.h"
 #include "heap_sample.h"
@@ -60,6 +61,8 @@ struct heap {
 
 	pthread_mutex_t lock; /* all of the above, once the thread runs */
 	pthread_t thread;
+	sem_t begun;	/* the thread is what it will be: its priority, its capabilities */
+	int thread_err; /* of that */
 	bool threaded, quit;
 };
 

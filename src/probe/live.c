@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "probe/confine.h"
 
 #define NOTICE_NS 100000000ull
 #define DECIDE_NS 20000000ull /* a container that is waited for is not to send unseen */
@@ -61,10 +62,19 @@ static int set_tls(struct live *l, const char *arg)
 static bool wants_tls(const struct live *l)
 {
 	const struct wire_opts *w = &l->wire;
+	char missing[128];
 
-	if (l->tls == LIVE_TLS_AUTO)
-		return w->n_pids || w->n_comms || w->n_cgroups || w->n_containers || w->n_pods;
-	return l->tls == LIVE_TLS_ON;
+	if (l->tls != LIVE_TLS_AUTO)
+		return l->tls == LIVE_TLS_ON;
+	if (!(w->n_pids || w->n_comms || w->n_cgroups || w->n_containers || w->n_pods))
+		return false;
+	/* With nothing at all, wire__open() says what is missing. */
+	if (privileges__suffice(PRIVILEGES_TLS, missing, sizeof(missing)) ||
+	    !privileges__suffice(PRIVILEGES_TRACE, missing, sizeof(missing)))
+		return true;
+	privileges__suffice(PRIVILEGES_TLS, missing, sizeof(missing));
+	log_warn("TLS connections are not read: without %s (docs/privileges.md)", missing);
+	return false;
 }
 
 int live__option(struct live *l, int opt, const char *arg)
@@ -218,11 +228,16 @@ int live__run(struct live *l)
 	err = wire__open(&l->probe, &l->wire);
 	if (err)
 		return err;
-	if (l->overhead)
+	if (l->overhead) {
 		err = wire__statistics(l->probe, true);
+		if (err)
+			log_fail(err, "--overhead: cannot turn BPF statistics on: %s%s",
+				 strerror(-err), err == -EPERM ? " (needs CAP_SYS_ADMIN)" : "");
+	}
 	if (!err)
 		drain(l); /* which also says what is to come there, before anything does */
 	err = err ? err : wire__attach(l->probe);
+	err = err ? err : confine__running(l->wire.tls ? PRIVILEGES_TLS : PRIVILEGES_TRACE);
 	err = err ? err : begin(l);
 	if (!err) {
 		log_info("%s; Ctrl-C ends it", l->doing);

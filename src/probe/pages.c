@@ -5,14 +5,16 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <math.h>
+#include <fcntl.h>
 #include <linux/capability.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
@@ -46,17 +48,6 @@ static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list 
 	return vfprintf(stderr, fmt, args);
 }
 
-static int check_privileges(void)
-{
-	/* CAP_SYS_ADMIN includes CAP_BPF and CAP_PERFMON (and was all there was before 5.8). */
-	if (privilege__held(CAP_SYS_ADMIN) ||
-	    (privilege__held(39 /* CAP_BPF */) && privilege__held(38 /* CAP_PERFMON */)))
-		return 0;
-	return log_fail(-EPERM, "cannot watch page faults: CAP_BPF and CAP_PERFMON are missing in "
-				"this process; run it as root (sudo), or in a container that is "
-				"given these capabilities and CAP_SYS_PTRACE");
-}
-
 static int check_kernel(void)
 {
 	if (libbpf_find_vmlinux_btf_id("page_fault_user", BPF_TRACE_RAW_TP) > 0 &&
@@ -86,6 +77,32 @@ static int process_of(pid_t pid, uint32_t *tgid)
 	if (!*tgid)
 		return log_fail(-ESRCH, "there is no process %d", pid);
 	return 0;
+}
+
+/*
+ * What is read of it later, said before anything is attached. CAP_PERFMON alone opens some of it on
+ * newer kernels, and is given up.
+ */
+static int check_access(pid_t pid)
+{
+	char path[64];
+	struct stat st;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		close(fd);
+		if (!stat(path, &st) && (st.st_uid == geteuid() || privilege__held(CAP_SYS_PTRACE)))
+			return 0;
+	} else if (errno != EACCES && errno != EPERM) {
+		return 0;
+	}
+	return log_fail(-EPERM,
+			"cannot read which pages process %d holds, as it is another user's: that "
+			"needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, or root "
+			"(docs/privileges.md)",
+			pid);
 }
 
 /* Records that the machine's memory can need, and as many again for pages that are gone. */
@@ -198,10 +215,12 @@ int pages__open(struct pages **out, const struct pages_opts *opts)
 	if (!opts->n_pids || opts->n_pids > HEAP_MAX_PIDS)
 		return log_fail(-EINVAL, "from 1 to %d processes can be watched, not %zu",
 				HEAP_MAX_PIDS, opts->n_pids);
-	err = check_privileges();
+	err = privileges__check(PRIVILEGES_PAGES);
 	err = err ? err : check_kernel();
 	for (size_t i = 0; !err && i < opts->n_pids; i++)
 		err = process_of(opts->pids[i], &tgids[i]);
+	for (size_t i = 0; !err && i < opts->n_pids; i++)
+		err = check_access(opts->pids[i]);
 	if (err)
 		return err;
 	p = calloc(1, sizeof(*p));

@@ -220,7 +220,7 @@ int wire__open(struct wire **out, const struct wire_opts *opts)
 	int err;
 
 	*out = NULL;
-	err = privileges__check_wire();
+	err = privileges__check(opts->tls ? PRIVILEGES_TLS : PRIVILEGES_TRACE);
 	if (err)
 		return err;
 	if (!cgroup2__mount())
