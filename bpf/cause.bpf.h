@@ -314,6 +314,17 @@ static long cause__next_event(__u32 i, void *ctx)
 }
 
 /*
+ * Does the connection's process serve requests? One that does not calls for nobody. (A tree tells
+ * of these calls, too.)
+ */
+static __always_inline bool cause__serves(const struct conn *c)
+{
+	__u32 tgid = c->tgid;
+
+	return targ_parts || bpf_map_lookup_elem(&cause_processes, &tgid);
+}
+
+/*
  * What the framers have told of a segment. `in_task`: the current task sends it. Public, for
  * whoever feeds framers.
  */
@@ -323,7 +334,8 @@ static __noinline int cause__hear(struct wire_acct *acct, struct conn *c, struct
 	struct cause_hearing h = {.acct = acct, .conn = c, .scratch = s, .in_task = in_task};
 
 	c->cause.batch = 0;
-	bpf_loop(s->n_events, cause__next_event, &h, 0);
+	if (s->event[0].server || cause__serves(c))
+		bpf_loop(s->n_events, cause__next_event, &h, 0);
 	s->n_events = 0;
 	if (s->events_lost) {
 		cause__count(CAUSE_EVENTS_LOST);

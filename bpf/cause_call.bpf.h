@@ -201,11 +201,13 @@ __noinline int cause__link(struct conn *c, const struct cause_link_key *key, str
 	if (!p)
 		return -1;
 	l->edge = cause__edge(c, p, EDGE_LINKED, route);
-	l->slot = l->edge ? parent__slot(p, l->edge) : CAUSE_SLOTS;
+	l->slot = targ_parts && l->edge ? parent__slot(p, l->edge) : CAUSE_SLOTS;
 	if (link__put(c, key, l)) {
 		cause__count(CAUSE_LINKS_FULL);
 		return -1;
 	}
+	if (!targ_parts)
+		return 0;
 	parent__begin(p, conn__proto(c), l->slot, l->t0);
 	v = bpf_map_lookup_elem(&edges, &l->edge);
 	if (v && l->edge)
@@ -219,7 +221,7 @@ __noinline int cause__stray(struct conn *c, __u32 route)
 	__u32 tgid, id;
 	struct edge_val *v;
 
-	if (!c)
+	if (!c || !targ_parts)
 		return 0;
 	tgid = c->tgid;
 	id = cause__edge(c, NULL,
@@ -266,15 +268,31 @@ __noinline int cause__called(struct conn *c, __u64 id, __u32 route, __u64 t0, __
 	return 0;
 }
 
+/* Its part of the request's time. */
+static __always_inline void cause__took(struct conn *c, const struct cause_link *l, __u64 now,
+					__u32 answered)
+{
+	__u64 ref = l->parent;
+	__u32 edge = l->edge;
+	struct cause_parent *p = bpf_map_lookup_elem(&cause_parents, &ref);
+	struct edge_val *v = bpf_map_lookup_elem(&edges, &edge);
+
+	if (p)
+		parent__end(p, c->proto, l->slot, now);
+	if (!v || !edge || !answered)
+		return;
+	__sync_fetch_and_add(p ? &v->done : &v->late, 1);
+	if (p && (__s64)(now - l->t0) > 0)
+		__sync_fetch_and_add(&v->sum_ns, now - l->t0);
+	cause__callee(c, v);
+}
+
 /* A call ends, answered or not. */
 __noinline int cause__returned(struct conn *c, __u64 id, __u64 now, __u32 answered)
 {
 	struct cause_link_key key = {.id = id};
 	__u64 ref = CAUSE_UNKNOWN, old;
-	struct cause_parent *p;
 	struct cause_link l;
-	struct edge_val *v;
-	__u32 edge;
 
 	if (!c)
 		return 0;
@@ -282,18 +300,9 @@ __noinline int cause__returned(struct conn *c, __u64 id, __u64 now, __u32 answer
 	count__down(&c->cause.calls);
 	if (link__take(c, &key, &l)) {
 		ref = l.parent;
-		edge = l.edge;
-		p = bpf_map_lookup_elem(&cause_parents, &ref);
-		v = bpf_map_lookup_elem(&edges, &edge);
-		if (p)
-			parent__end(p, c->proto, l.slot, now);
-		if (v && edge && answered) {
-			__sync_fetch_and_add(p ? &v->done : &v->late, 1);
-			if (p && (__s64)(now - l.t0) > 0)
-				__sync_fetch_and_add(&v->sum_ns, now - l.t0);
-			cause__callee(c, v);
-		}
-		c->cause.reply_edge = edge;
+		c->cause.reply_edge = l.edge;
+		if (targ_parts)
+			cause__took(c, &l, now, answered);
 	}
 	old = c->cause.replied;
 	c->cause.replied = old && old != ref ? CAUSE_UNKNOWN : ref;
@@ -318,7 +327,7 @@ static __always_inline void cause__unlink(struct conn *c, const struct cause_lin
 __noinline int cause__named(struct conn *c, __u32 seq, __u32 route, __u64 t0, __u64 hash)
 {
 	struct cause_link_key key = {.id = seq};
-	struct cause_link l = {.t0 = t0}, old;
+	struct cause_link l = {.t0 = t0}, old = {};
 	struct cause_id_key id = {.id = hash};
 	struct cause_parent *p;
 	__u64 *ref;
@@ -336,7 +345,8 @@ __noinline int cause__named(struct conn *c, __u32 seq, __u32 route, __u64 t0, __
 	has = link__get(c, &key, &old);
 	if (!p || (has && old.parent == l.parent))
 		return 0;
-	cause__unlink(c, has ? &old : NULL);
+	if (targ_parts)
+		cause__unlink(c, has ? &old : NULL);
 	if (!cause__link(c, &key, &l, route)) {
 		cause__count(CAUSE_BY_ID);
 		c->cause.asking = c->cause.calls <= 1 ? l.parent : CAUSE_UNKNOWN;

@@ -4,22 +4,30 @@
 #define HOPSCOPE_CAUSE_TASK_BPF_H
 
 #include "cause_edge.bpf.h"
+#include "cause_tell.bpf.h"
 
 static __always_inline struct cause_actor *actor__of(const struct task_struct *t)
 {
 	__u32 pid = (__u32)t->pid;
-	struct cause_actor *a = bpf_map_lookup_elem(&cause_actors, &pid);
+	struct cause_actor *a;
 
+	if (!*(volatile __u32 *)&cause_working)
+		return NULL;
+	a = bpf_map_lookup_elem(&cause_actors, &pid);
 	return a && a->born == t->start_time ? a : NULL;
 }
+
+/* What a new entry is: not on the stack, which is at its end here. */
+/* As words: user space does not know the type. */
+const volatile __u64 process_blank[sizeof(struct cause_process) / 8];
 
 static __noinline struct cause_actor *actor__make(const struct task_struct *t)
 {
 	struct cause_actor blank = {.born = t->start_time, .tgid = (__u32)t->tgid};
-	struct cause_process none = {};
 	__u32 pid = (__u32)t->pid, tgid = (__u32)t->tgid;
 
-	bpf_map_update_elem(&cause_processes, &tgid, &none, BPF_NOEXIST);
+	cause_working = 1;
+	bpf_map_update_elem(&cause_processes, &tgid, (const void *)&process_blank, BPF_NOEXIST);
 	if (bpf_map_update_elem(&cause_actors, &pid, &blank, BPF_ANY)) {
 		cause__count(CAUSE_ACTORS_FULL);
 		return NULL;

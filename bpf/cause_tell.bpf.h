@@ -6,6 +6,16 @@
 #include "conn.bpf.h"
 #include "lane.bpf.h"
 
+/* Some task reads requests: until then, and where there is only NATS, nobody is looked up. */
+__u32 cause_working SHARED = 0;
+
+/* Are calls of NATS of interest? For a tree, all of them; for hops, those of who serves requests.
+ */
+static __always_inline bool cause__wants_nats(void)
+{
+	return targ_tree && (targ_parts || *(volatile __u32 *)&cause_working);
+}
+
 /* The caller fills in the rest. NULL: there have been too many in this segment. */
 static __always_inline struct cause_event *cause__tell(struct lane_scratch *s, __u32 what, __u64 id,
 						       __u32 route, bool server)

@@ -14,9 +14,12 @@
 /* Never 0. `seq`: of the first byte. `server`: the request came in. */
 static __always_inline __u64 hop__id_at(const struct conn *c, bool server, __u32 seq)
 {
-	__u64 port = server ? c->port_remote : c->port_local, h;
+	__u64 whose = server ? c->port_remote : c->port_local, h;
 
-	h = (targ_seed ^ (port << 32 | seq)) * 0x9e3779b97f4a7c15ULL;
+	if (c->cookie >>
+	    63) /* text of TLS: its bytes are not TCP's, and the other end has its own */
+		whose = ~c->cookie;
+	h = (targ_seed ^ (whose << 32 | seq)) * 0x9e3779b97f4a7c15ULL;
 	h = (h ^ h >> 32) * 0xd6e8feb86659fd93ULL;
 	return (h ^ h >> 32) | 1;
 }

@@ -220,6 +220,7 @@ __noinline int hops__place(struct hop_record *r, struct hop_work *w, __u32 i)
 	}
 	link = hops__parent(r, w, i);
 	p = link >> 4;
+	asm volatile("" : "+r"(p)); /* or clang checks `link`, which Linux 6.12 does not follow */
 	if (!link || p >= HOP_SPANS || !w->kept[p] || sp->request < w->cursor[p] ||
 	    sp->reply > r->span[p].reply) {
 		w->overlapping++;

@@ -435,6 +435,17 @@ static __always_inline __u32 hops__index(const struct hop_record *r, const struc
 	return 0;
 }
 
+static __noinline __u32 hops__supersede(struct lane_scratch *s, struct hop_way *w,
+					const struct conn *c, const struct hop_event *e,
+					__u32 state)
+{
+	if (!hop_way__take(w, state))
+		return 0;
+	hops__count(s, HOP_ABANDONED, 1);
+	hops__free_record(hop_state__record(state));
+	return hops__begin(s, w, c, e);
+}
+
 /*
  * One more span, as hops__begin() says. An exchange that opens again on its first socket is another
  * one, under the same id.
@@ -453,13 +464,8 @@ static __always_inline __u32 hops__append(struct lane_scratch *s, const struct c
 	r = bpf_map_lookup_elem(&hop_records, &at);
 	if (!r || !hop_state__lives(state) || state & HOP_IS_ALIAS)
 		return 0;
-	if (w->mark == hops__mark(c, e) && r->span[0].cookie == c->cookie && w->id == e->id) {
-		if (!hop_way__take(w, state))
-			return 0;
-		hops__count(s, HOP_ABANDONED, 1);
-		hops__free_record(at);
-		return hops__begin(s, w, c, e);
-	}
+	if (w->mark == hops__mark(c, e) && r->span[0].cookie == c->cookie && w->id == e->id)
+		return hops__supersede(s, w, c, e, state);
 	i = state & HOP_N;
 	if (i < HOP_SPANS) {
 		state = __sync_fetch_and_add(&w->state, 1);
@@ -477,8 +483,8 @@ static __always_inline __u32 hops__append(struct lane_scratch *s, const struct c
 }
 
 /* Makes the id of `e` one more of the way `slot`. False: no room, counted. */
-static __always_inline bool hops__alias(struct lane_scratch *s, __u32 at, const struct hop_event *e,
-					__u32 slot)
+static __noinline bool hops__alias(struct lane_scratch *s, __u32 at, const struct hop_event *e,
+				   __u32 slot)
 {
 	struct hop_way *to = hop_way__at(slot), *w;
 	__u32 mine = hops__claim(s, at, e->at);
@@ -499,8 +505,8 @@ static __always_inline bool hops__alias(struct lane_scratch *s, __u32 at, const 
  * is a delivery to somebody who was not waited for, and this is counted. An alias whose exchange
  * has ended is free. 0: nothing begins.
  */
-static __always_inline __u32 hops__again(struct lane_scratch *s, const struct conn *c,
-					 const struct hop_event *e, __u32 slot)
+static __noinline __u32 hops__again(struct lane_scratch *s, const struct conn *c,
+				    const struct hop_event *e, __u32 slot)
 {
 	struct hop_way *w = hop_way__at(slot);
 	__u32 state;
@@ -535,23 +541,24 @@ static __always_inline __u32 hops__first(struct lane_scratch *s, const struct co
  * --sample-hops takes exchanges with all their calls: a call of one that is left out is, too, and
  * where its own number would be taken, a way that is done tells the other end so.
  */
-static __always_inline void hops__leave_out(struct lane_scratch *s, const struct conn *c, __u32 at,
-					    const struct hop_event *e, __u64 parent)
+static __noinline int hops__leave_out(struct lane_scratch *s, const struct conn *c, __u32 at,
+				      const struct hop_event *e, __u64 parent)
 {
 	struct hop_way *w;
 	__u32 mine;
 
 	if (!parent) {
 		s->hops_out++;
-		return;
+		return 0;
 	}
 	mine = hops__is_out(e->id) ? 0 : hops__claim(s, at, e->at);
 	w = mine ? hop_way__at(mine - 1) : NULL;
 	if (!w)
-		return;
+		return 0;
 	w->id = e->id;
 	w->mark = (__u16)~hops__mark(c, e); /* it is never begun again */
 	STORE_RELEASE(&w->state, HOP_IS_DONE | HOP_IS_OUT);
+	return 0;
 }
 
 /*

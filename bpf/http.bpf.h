@@ -171,6 +171,10 @@ static __always_inline void http_io__event(struct stream_io *io, struct stream_r
 	/* Calls are a good part of what all this costs. */
 	if (u->what == HTTP_ON_BEGIN)
 		stream__begins(io->conn, io->scratch, io->dir);
+	else if (u->what == HTTP_ON_END && u->m_role == HTTP_REQUEST &&
+		 fifo__asked_at(&io->conn->stream.first[u->seq & (FIFO_FIRST - 1)], u->seq,
+				u->bytes))
+		return;
 	else if (u->what != HTTP_ON_LINE || u->m_role == HTTP_REQUEST)
 		http__on_event(io->ctx, io->conn, io->acct, io->scratch, io->dir);
 }

@@ -23,7 +23,7 @@
 struct lane_scratch {
 	__u32 off; /* the segment: of its payload in the packet, and */
 	__u32 len; /* its bytes */
-	__u32 seq; /* of the first one on its connection; TLS: 0 */
+	__u32 seq; /* of the first one on its connection; TLS: counted here */
 	__u32 pad;
 	struct flight flight; /* being opened */
 	struct flight closed;

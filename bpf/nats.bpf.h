@@ -230,7 +230,7 @@ static __always_inline bool nats__close(wire_ctx *ctx, struct conn *c, struct wi
 		ns = 0;
 	if (!role__asks(f->role))
 		listener__answers(c, f->route);
-	if (targ_tree && f->role == ROLE_CLIENT)
+	if (f->role == ROLE_CLIENT && cause__wants_nats())
 		nats__tell_end(s);
 	if (targ_hops)
 		nats__hop_end(s, dir);
@@ -294,7 +294,7 @@ static __always_inline void nats__open(wire_ctx *ctx, struct conn *c, struct wir
 	f->t0 = r->now;
 	f->bytes = u->payload;
 	f->dir = (__u8)dir;
-	if (targ_tree && f->role == ROLE_CLIENT)
+	if (f->role == ROLE_CLIENT && cause__wants_nats())
 		nats__tell_open(s);
 	if (targ_hops)
 		nats__hop_open(s, dir);

@@ -345,7 +345,8 @@ static __always_inline void tls__feed(struct tls_bytes *b)
 			tls__tell_missed(b->conn, a, dir);
 			scratch->off = 0;
 			scratch->len = b->n;
-			scratch->seq = 0;
+			scratch->seq = c->next_seq[dir];
+			c->next_seq[dir] += b->n;
 			if (b->text.at)
 				feed__segment(&b->text, c, a, scratch, dir);
 			else

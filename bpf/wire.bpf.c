@@ -270,7 +270,7 @@ static __always_inline int on_packet(struct __sk_buff *skb, __u32 dir)
 		if (!c)
 			return 1;
 	}
-	if (targ_tree && !c->cause.met)
+	if (targ_parts && !c->cause.met)
 		conn__meet(c, sk, dir, s.seq);
 	if (c->proto >= PROTO_HTTP2) { /* opaque, see expire__told() */
 		__sync_fetch_and_add(&c->bytes_opaque, s.len);
@@ -402,7 +402,8 @@ int BPF_PROG(wire_read, struct sock *sk)
 
 	if (targ_hops && c)
 		hops__read(sk, c);
-	if (!targ_tree)
+	/* NATS is of interest as the call of somebody's request. */
+	if (!targ_tree || (c && c->proto == PROTO_NATS && !*(volatile __u32 *)&cause_working))
 		return 0;
 	if (c && c->cookie)
 		cause__read(c);

@@ -91,7 +91,7 @@ enum hop_count {
 	HOP_SPANS_FULL = 2,  /* passed more than HOP_SPANS sockets: the last ones are missing */
 	HOP_NODES_FULL = 3,  /* look-ups that ended in node 0 */
 	HOP_PATHS_FULL = 4,  /* exchanges in no path: too many different ones */
-	HOP_ABANDONED = 5,   /* the first span never closed */
+	HOP_ABANDONED = 5,   /* the first span never closed, or its id was used again */
 	HOP_UNANSWERED = 6,  /* spans that did not close before the first one did: deliveries to
 				others, answers that came too late */
 	HOP_OVERLAPPING = 7, /* spans left out: see above */
@@ -100,8 +100,7 @@ enum hop_count {
 		9, /* messages whose time in a socket's queue is not known: too many unread */
 	HOP_TIMELINES_LOST = 10, /* ring full */
 	HOP_EVENTS_LOST = 11,	 /* of segments with more messages than were looked at */
-	HOP_SAMPLED_OUT =
-		12, /* no loss: requests passed over by --sample-hops, on every socket */
+	HOP_SAMPLED_OUT = 12, /* no loss: requests passed over by --sample-hops, on every socket */
 	HOP_DELIVERED = 13, /* messages without an answer that reached a subscriber, in some path */
 	HOP_ALIKE =
 		14, /* of such messages, those not measured: another one like it was under way */

@@ -35,6 +35,7 @@ struct hops_cmd {
 	struct exchanges slowest; /* largest first */
 	struct exchanges sampled; /* of the interval */
 	uint64_t left_out;	  /* of them: had no place */
+	uint64_t left_out_all;	  /* of the whole run */
 	struct output svg, md;
 	const char *from;
 };
@@ -180,12 +181,12 @@ static void take_timeline(void *ctx, const struct hops_timeline *t)
 	if (h->sampled.n < h->sampled.max)
 		h->sampled.v[h->sampled.n++] = w;
 	else
-		h->left_out++;
+		h->left_out++, h->left_out_all++;
 }
 
 /*
  * Only what is slower than the slowest so far need come. Until there are as many as wanted that is
- * everything, so the ring is emptied often.
+ * everything, so the ring is emptied often. So it is with --sample.
  */
 static void drain(void *ctx)
 {
@@ -196,7 +197,7 @@ static void drain(void *ctx)
 
 	if (wire__timelines(h->live.probe, slow, h->sample, take_timeline, h) < 0)
 		h->live.drain = NULL; /* said why, and would again every time */
-	h->live.drain_ns = full ? 0 : DRAIN_FAST_NS;
+	h->live.drain_ns = full && !h->sample ? 0 : DRAIN_FAST_NS;
 }
 
 /* ---- output */
@@ -329,6 +330,7 @@ static int print(void *ctx, struct snapshot *s, bool final)
 	if (err)
 		return log_fail(err, "out of memory");
 	filter__apply(&h->live.view, s);
+	w.count[HOP_TIMELINES_LOST] += final ? h->left_out_all : h->left_out;
 	if (final)
 		rc = write_files(h, &w, &h->slowest, (double)s->duration_ns / 1e9);
 	if (h->live.json)

@@ -290,10 +290,24 @@ static json_t *http__run(struct http *http, const json_t *args)
 	return answer;
 }
 
+/* They are libcurl's, in the handle that the loop is made of. */
+static json_t *http__close(struct http *http)
+{
+	http_loop__free(http);
+	http->multi = NULL;
+	http->epoll = http->timer = -1;
+	http->timer_ns = http->curl_ns = 0;
+	if (http_loop__init(http))
+		return NULL;
+	return json_pack("{s:s}", "event", "done");
+}
+
 static json_t *http__command(struct worker *w, const char *cmd, const json_t *args)
 {
 	if (strcmp(cmd, "run") == 0)
 		return http__run(w->state, args);
+	if (strcmp(cmd, "close") == 0)
+		return http__close(w->state);
 	w->fault.err = -ENOSYS;
 	return NULL;
 }

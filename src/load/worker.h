@@ -85,7 +85,8 @@
  *       with a mask left in it, is a "bad_body". payload: bytes of filler in the body.
  *     A request is never sent twice: where a kept connection turns out to be dead, the call fails.
  *     An answer of more than 4 MiB is given up ("other").
- *   -> {"event":"done","mode":"..","attempted":N (started),"succeeded":N (2xx, body good),
+ *   close: the connections that are kept -> {"event":"done"}
+ *   run -> {"event":"done","mode":"..","attempted":N (started),"succeeded":N (2xx, body good),
  *       "failed":N,"status":{"1xx":0,"2xx":N,"3xx":0,"4xx":0,"5xx":N},"codes":{"200":N,"503":N},
  *       "errors":{"refused":0,"reset":0,"timeout":0,"closed":0,"tls":0,"bad_body":0,"other":0},
  *       "duration_s":x,"start_ns":N,"end_ns":N,"behind_schedule":N (started more than 1 ms late),

@@ -204,8 +204,8 @@ static void add_title(struct text *t, const struct waterfall *w)
 			   w->sampled ? "taken by chance" : "slow");
 		return;
 	}
-	text__addf(t, "%s exchange%s", units__count(buf, sizeof(buf), w->count),
-		   w->count == 1 ? "" : "s");
+	text__addf(t, "%s %s%s", units__count(buf, sizeof(buf), w->count),
+		   w->one_way ? "message" : "exchange", w->count == 1 ? "" : "s");
 	if (w->variants > 1 && w->route_count)
 		text__addf(t, ", way %u of %u (%.1f %%)", w->variant, w->variants,
 			   100 * (double)w->count / (double)w->route_count);

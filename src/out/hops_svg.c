@@ -207,8 +207,8 @@ static void add_head(struct text *t, const struct waterfall *w, double y)
 		text__addf(&way, ": one exchange of %s, %s", units__ns(n, sizeof(n), w->mean_ns),
 			   w->sampled ? "taken by chance" : "slow");
 	else
-		text__addf(&way, ": %s exchange%s", units__count(n, sizeof(n), w->count),
-			   w->count == 1 ? "" : "s");
+		text__addf(&way, ": %s %s%s", units__count(n, sizeof(n), w->count),
+			   w->one_way ? "message" : "exchange", w->count == 1 ? "" : "s");
 	if (w->variants > 1 && w->route_count)
 		text__addf(&way, ", way %u of %u (%.1f %%)", w->variant, w->variants,
 			   100 * (double)w->count / (double)w->route_count);

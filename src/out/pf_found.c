@@ -246,12 +246,11 @@ static void add_payload(struct text *out, const json_t *session, const char *way
 	} else if (sign_of(&growth) == UNKNOWN) {
 		text__add(out, "too few rounds to say.");
 	} else {
-		text__add(out, "what it adds does not grow with the payload as far as this run can "
-			       "tell: from ");
+		text__add(out, "that what it adds grows with the payload was not shown: from ");
 		pf__add_bytes(out, small);
 		text__add(out, " to ");
 		pf__add_bytes(out, large);
-		text__add(out, " by ");
+		text__add(out, " it changes by ");
 		md__estimate(out, &growth, "ns");
 		text__add(out, ".");
 	}

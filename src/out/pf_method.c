@@ -17,6 +17,10 @@ static void add_rounds(struct text *out, const json_t *session)
 	text__add(out, " each, ways at a point one after the other in an order that changes from "
 		       "round to round. A round before them warmed everything up and was not "
 		       "counted.\n");
+	text__add(out,
+		  "- The connections of a pool of NATS stay open, idle, while other points are "
+		  "measured; those that HTTP needs for more requests under way than the base "
+		  "has are opened before a slice and closed after it.\n");
 	if (hop_rounds > 0) {
 		text__add(out, "- The probe was attached only afterwards, for ");
 		md__plural(out, hop_rounds, "round", "rounds");

@@ -154,10 +154,10 @@ static int hop_slice(struct pfrun *r, size_t way, size_t point)
 	struct snapshot before = {0};
 	struct pf_cell *c = pfrun__cell(r, way, point);
 	json_t *answer = NULL;
-	int err = wire__read(r->wire, &before);
+	int err = pfrun__open(r, way, &r->scenario->points[point]);
 
-	if (err)
-		return 0;
+	if (err || wire__read(r->wire, &before))
+		return err == -EINTR ? err : 0;
 	err = pfrun__drive(r, way, &r->scenario->points[point], r->scenario->hops.seconds, &answer);
 	if (!err) {
 		clock__sleep_ms(SETTLE_MS);
@@ -166,6 +166,8 @@ static int hop_slice(struct pfrun *r, size_t way, size_t point)
 	}
 	json_decref(answer);
 	snapshot__free(&before);
+	if (!err)
+		err = pfrun__close(r, way, &r->scenario->points[point]);
 	return err == -EINTR ? err : 0;
 }
 
@@ -186,6 +188,8 @@ static int restart_load(struct pfrun *r)
 				continue;
 			err = pfrun__drive(r, way, &r->scenario->points[point], WARM_S, &answer);
 			json_decref(answer);
+			if (!err)
+				err = pfrun__close(r, way, &r->scenario->points[point]);
 		}
 		err = err == -EINTR ? err : 0;
 	}

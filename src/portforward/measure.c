@@ -99,6 +99,8 @@ static int warm_up(struct pfrun *r)
 				continue;
 			err = pfrun__drive(r, way, &r->scenario->points[point], seconds, &answer);
 			json_decref(answer);
+			if (!err)
+				err = pfrun__close(r, way, &r->scenario->points[point]);
 			if (err == -EINTR)
 				return err;
 		}

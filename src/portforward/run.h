@@ -166,6 +166,10 @@ int pfrun__slice(struct pfrun *r, size_t way, size_t point, double seconds, unsi
 int pfrun__drive(struct pfrun *r, size_t way, const struct pf_point *p, double seconds,
 		 json_t **answer);
 
+/* Opens and closes what connections a point has to itself. 0, -EINTR, or as pfrun__drive(). */
+int pfrun__open(struct pfrun *r, size_t way, const struct pf_point *p);
+int pfrun__close(struct pfrun *r, size_t way, const struct pf_point *p);
+
 /* measure.c, hops.c: 0, or -EINTR; anything else is in r->incomplete. */
 int pfrun__measure(struct pfrun *r);
 int pfrun__measure_hops(struct pfrun *r);

@@ -98,7 +98,7 @@ json_t *pfrun__subjects(unsigned int n)
 
 static int start_responder(struct pfrun *r, size_t node)
 {
-	char name[24], service[16], url[64];
+	char name[32], service[32], url[64];
 	int err;
 
 	snprintf(name, sizeof(name), "responder-%zu", node + 1);

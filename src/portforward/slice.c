@@ -15,6 +15,7 @@
 #include "stack/clock.h"
 
 #define MARGIN_MS   10000
+#define OPEN_S	    0.05  /* of load that opens connections */
 #define LEAD_MS	    30	  /* of a neighbour */
 #define FASTEST	    60000 /* calls a second, beyond what any way carries: room for so many */
 #define P99_SAMPLES 100	  /* in a round, from which on it has a p99 */
@@ -244,14 +245,50 @@ static void take_legs(struct pfrun *r, size_t way, struct pf_cell *c, unsigned i
 	u->n_legs = n;
 }
 
+/*
+ * Connections that only this point needs are opened for it and closed after it: a tunnel that has a
+ * hundred open is another one for all other points (ssh looks at each whenever it wakes up).
+ */
+static bool has_own_connections(const struct pfrun *r, const struct pf_point *p)
+{
+	return p->workload == PF_HTTP && p->concurrency > r->scenario->what.concurrency;
+}
+
+int pfrun__open(struct pfrun *r, size_t way, const struct pf_point *p)
+{
+	json_t *answer;
+	int err;
+
+	if (!has_own_connections(r, p))
+		return 0;
+	err = pfrun__drive(r, way, p, OPEN_S, &answer);
+	json_decref(answer);
+	return err;
+}
+
+int pfrun__close(struct pfrun *r, size_t way, const struct pf_point *p)
+{
+	struct remote *w = pfrun__worker(r, way, p);
+	json_t *answer;
+	int err;
+
+	if (!has_own_connections(r, p) || !w)
+		return 0;
+	err = remote__call(w, json_pack("{s:s}", "cmd", "close"), MARGIN_MS, &answer);
+	json_decref(answer);
+	return err == -EINTR ? err : 0;
+}
+
 int pfrun__slice(struct pfrun *r, size_t way, size_t point, double seconds, unsigned int round)
 {
 	const struct pf_point *p = &r->scenario->points[point];
 	struct pf_cell *c = pfrun__cell(r, way, point);
 	struct used before = {0}, after = {0};
 	json_t *answer;
-	int err;
+	int err = pfrun__open(r, way, p);
 
+	if (err)
+		return err;
 	read_used(r, way, &before);
 	err = pfrun__drive(r, way, p, seconds, &answer);
 	if (err)
@@ -265,5 +302,5 @@ int pfrun__slice(struct pfrun *r, size_t way, size_t point, double seconds, unsi
 		c->rounds++;
 	}
 	json_decref(answer);
-	return err;
+	return err ? err : pfrun__close(r, way, p);
 }

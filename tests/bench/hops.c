@@ -25,10 +25,16 @@ enum mode { PLAIN = 0, HOPS = 1, SCHED = 2, MODES = 3 };
 
 static const char *const names[MODES] = {"exchanges", "and hops", "and run queues"};
 
+/* Where it goes: they run for a segment that leaves, one that comes in, and a read. */
+static const char *const parts[] = {"wire_egress", "wire_ingress", "wire_read"};
+
+#define PARTS (sizeof(parts) / sizeof(parts[0]))
+
 struct slice {
-	double ns;	 /* of a request */
-	double requests; /* as its client saw them */
-	double complete; /* of them, those whose hops are known */
+	double ns;	    /* of a request */
+	double part[PARTS]; /* of that; the rest are programs that the scheduler runs */
+	double requests;    /* as its client saw them */
+	double complete;    /* of them, those whose hops are known */
 };
 
 static void set_ports(struct wire_opts *o, const char *list)
@@ -67,6 +73,15 @@ static double of_programs(const struct snapshot *s)
 	return ns;
 }
 
+static double of_program(const struct snapshot *s, const char *name)
+{
+	for (size_t i = 0; i < s->n_programs; i++) {
+		if (!strcmp(s->programs[i].name, name))
+			return (double)s->programs[i].ns;
+	}
+	return 0;
+}
+
 static int measure(struct wire *w, struct slice *out)
 {
 	struct snapshot before, after, d;
@@ -87,6 +102,8 @@ static int measure(struct wire *w, struct slice *out)
 		return err;
 	out->requests = of_clients(&d);
 	out->ns = out->requests > 0 ? of_programs(&d) / out->requests : 0;
+	for (size_t i = 0; i < PARTS; i++)
+		out->part[i] = out->requests > 0 ? of_program(&d, parts[i]) / out->requests : 0;
 	out->complete = (double)d.hops.count[HOP_COMPLETE];
 	snapshot__free(&before);
 	snapshot__free(&after);
@@ -108,7 +125,9 @@ static pid_t start(const char *cmd)
 	_exit(127);
 }
 
-static void tell(const double v[MODES][PAIRS_MAX], const double share[MODES], size_t n)
+static double v[MODES][PAIRS_MAX], part[MODES][PARTS][PAIRS_MAX];
+
+static void tell(const double share[MODES], size_t n)
 {
 	for (int m = 0; m < MODES; m++) {
 		struct estimate e = estimate__hodges_lehmann(v[m], n);
@@ -119,13 +138,16 @@ static void tell(const double v[MODES][PAIRS_MAX], const double share[MODES], si
 			printf(", %+.1f %% (%.1f to %.1f); hops known of %.2f %%", e.value, e.lo,
 			       e.hi, 100 * share[m]);
 		}
+		for (size_t i = 0; i < PARTS; i++) {
+			e = estimate__hodges_lehmann(part[m][i], n);
+			printf("%s %s %.0f", i ? "," : ";", parts[i], e.value);
+		}
 		printf("\n");
 	}
 }
 
 int main(int argc, char **argv)
 {
-	static double v[MODES][PAIRS_MAX];
 	double seen[MODES] = {0}, complete[MODES] = {0}, share[MODES];
 	struct wire *w[MODES] = {NULL};
 	size_t pairs, n = 0;
@@ -159,8 +181,11 @@ int main(int argc, char **argv)
 		}
 		if (err || !s[PLAIN].requests || !s[HOPS].requests || !s[SCHED].requests)
 			continue;
-		for (int m = 0; m < MODES; m++)
+		for (int m = 0; m < MODES; m++) {
 			v[m][n] = s[m].ns;
+			for (size_t k = 0; k < PARTS; k++)
+				part[m][k][n] = s[m].part[k];
+		}
 		n++;
 	}
 	if (load > 0) {
@@ -177,6 +202,6 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	printf("%zu turns of %d ms each:\n", n, SLICE_US / 1000);
-	tell(v, share, n);
+	tell(share, n);
 	return 0;
 }

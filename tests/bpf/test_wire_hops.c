@@ -87,7 +87,8 @@ static void assert_counts(const int *want)
 	}
 }
 
-#define COUNTS(...) assert_counts((int[]){__VA_ARGS__ __VA_OPT__(, ) - 1})
+#define COUNTS(...) assert_counts((int[]){__VA_ARGS__, -1})
+#define NO_COUNTS() assert_counts((int[]){-1})
 
 static uint64_t hist_n(const struct hist *h)
 {
@@ -273,6 +274,24 @@ enum { CLIENT = 1001, BROKER, BROKER2, SERVICE, RELAY, OTHER };
 #define ANSWER	"PUB _INBOX.a.1 3\r\nyes\r\n"
 #define ARRIVE	"MSG _INBOX.a.1 9 3\r\nyes\r\n"
 
+/* What it costs the verifier: docs/measured.md. */
+static void test_programs(void **state)
+{
+	struct bpf_program *p;
+
+	(void)state;
+	bpf_object__for_each_program(p, t.skel->obj)
+	{
+		struct bpf_prog_info info = {0};
+		uint32_t len = sizeof(info);
+
+		assert_int_equal(bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len), 0);
+		printf("# %s: the verifier went through %u instructions, %u bytes of machine "
+		       "code\n",
+		       bpf_program__name(p), info.verified_insns, info.jited_prog_len);
+	}
+}
+
 /* ---- the onion */
 
 static void test_four_spans(void **state)
@@ -290,7 +309,7 @@ static void test_four_spans(void **state)
 		usleep(2000);
 		back(&c, ARRIVE);
 	}
-	COUNTS();
+	NO_COUNTS();
 	assert_int_equal(complete(), 3);
 	p = path_at(0);
 	assert_int_equal(p->count, 3);
@@ -322,7 +341,7 @@ static void test_six_spans(void **state)
 	there(&s, ANSWER);
 	back(&r, "RMSG $G _INBOX.a.1 3\r\nyes\r\n");
 	back(&c, ARRIVE);
-	COUNTS();
+	NO_COUNTS();
 	PATH(path_at(0), {ROLE_CLIENT, 0, 0, HOP_NONE}, {ROLE_BROKER, 1, 0, HOP_NETWORK},
 	     {ROLE_ROUTE, 0, 1, HOP_PROCESS}, {ROLE_ROUTE_IN, 1, 2, HOP_NETWORK},
 	     {ROLE_BROKER_OUT, 0, 3, HOP_PROCESS}, {ROLE_SERVICE, 1, 4, HOP_NETWORK});
@@ -340,7 +359,7 @@ static void test_status(void **state)
 	back(&c, "HMSG _INBOX.a.1 9 18 20\r\nNATS/1.0\r\nA: b\r\n\r\nhi\r\n");
 	there(&c, "PUB svc _INBOX.a.2 0\r\n\r\n");
 	back(&c, "HMSG _INBOX.a.2 9 16 16\r\nNATS/1.0 503\r\n\r\n\r\n");
-	COUNTS();
+	NO_COUNTS();
 	assert_int_equal(path_at(0)->key.status, STATUS_OK);
 	assert_int_equal(path_at(1)->key.status, STATUS_NO_RESPONDERS);
 	assert_int_equal(path_at(1)->count, 1);
@@ -358,7 +377,7 @@ static void test_relay(void **state)
 	there(&f, ASK);
 	back(&f, ARRIVE);
 	back(&c, ARRIVE);
-	COUNTS();
+	NO_COUNTS();
 	PATH(path_at(0), {ROLE_CLIENT, 0, 0, HOP_NONE}, {ROLE_RELAY, 1, 0, HOP_NETWORK},
 	     {ROLE_RELAY_OUT, 0, 1, HOP_PROCESS}, {ROLE_BROKER, 1, 2, HOP_NETWORK});
 	check_sums();
@@ -374,7 +393,7 @@ static void test_opaque(void **state)
 	there(&f, ASK);
 	back(&f, ARRIVE);
 	send_text(&c.a, IN, ARRIVE);
-	COUNTS();
+	NO_COUNTS();
 	PATH(path_at(0), {ROLE_CLIENT, 0, 0, HOP_NONE}, {ROLE_CLIENT, 0, 0, HOP_OPAQUE},
 	     {ROLE_BROKER, 1, 1, HOP_NETWORK});
 	check_sums();
@@ -388,7 +407,7 @@ static void test_service_alone(void **state)
 	(void)state;
 	send_text(&s.a, IN, DELIVER);
 	send_text(&s.a, OUT, ANSWER);
-	COUNTS();
+	NO_COUNTS();
 	PATH(path_at(0), {ROLE_SERVICE, 1, 0, HOP_NONE});
 	check_sums();
 }
@@ -470,7 +489,7 @@ static void test_children_in_turn(void **state)
 	back(&o, DELIVER);
 	there(&o, ANSWER);
 	back(&c, ARRIVE);
-	COUNTS();
+	NO_COUNTS();
 	PATH(path_at(0), {ROLE_CLIENT, 0, 0, HOP_NONE}, {ROLE_BROKER, 1, 0, HOP_NETWORK},
 	     {ROLE_BROKER_OUT, 0, 1, HOP_PROCESS}, {ROLE_SERVICE, 1, 2, HOP_NETWORK},
 	     {ROLE_BROKER_OUT, 0, 1, HOP_PROCESS}, {ROLE_SERVICE, 1, 4, HOP_NETWORK});
@@ -556,7 +575,7 @@ static void test_sweep(void **state)
 	there(&c, "PUB svc _INBOX.a.2 0\r\n\r\n");
 	back(&c, "MSG _INBOX.a.2 9 0\r\n\r\n");
 	sweep();
-	COUNTS();
+	NO_COUNTS();
 	usleep(250000);
 	sweep();
 	COUNTS(HOP_ABANDONED, 1);
@@ -611,7 +630,7 @@ static void test_many_in_flight(void **state)
 		snprintf(text, sizeof(text), "MSG _INBOX.a.%d 9 0\r\n\r\n", i);
 		back(&c, text);
 	}
-	COUNTS();
+	NO_COUNTS();
 	assert_int_equal(complete(), 1000);
 	PATH(path_at(0), {ROLE_CLIENT, 0, 0, HOP_NONE}, {ROLE_BROKER, 1, 0, HOP_NETWORK},
 	     {ROLE_BROKER_OUT, 0, 1, HOP_PROCESS}, {ROLE_SERVICE, 1, 2, HOP_NETWORK});
@@ -818,6 +837,7 @@ static void test_off(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(test_programs),
 		TEST(test_four_spans),
 		TEST(test_six_spans),
 		TEST(test_status),

@@ -25,10 +25,23 @@ static int set_tree(struct wire_bpf *s)
 	return err | bpf_map__set_max_entries(s->maps.fifo_far, 4096);
 }
 
+/* A process that has read requests: this one. */
+static void serve(void)
+{
+	uint8_t *blank = calloc(1, bpf_map__value_size(t.skel->maps.cause_processes));
+	uint32_t tgid = (uint32_t)getpid();
+
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(t.skel->maps.cause_processes), &tgid,
+					     blank, BPF_ANY),
+			 0);
+	free(blank);
+}
+
 static int open_hops(void **state)
 {
 	(void)state;
 	wire_test__open(&t, &(struct wire_setup){.hops = TABLE, .more = set_tree});
+	serve();
 	return 0;
 }
 
@@ -36,6 +49,7 @@ static int open_sampled(void **state)
 {
 	(void)state;
 	wire_test__open(&t, &(struct wire_setup){.hops = TABLE, .hop_sample = 4, .more = set_tree});
+	serve();
 	return 0;
 }
 

@@ -133,7 +133,7 @@ session() {
 		"$open/hopscope" bench "$open/s.yaml" --out "$open/out" --no-probe
 	rm -r "$open"
 	[ "$first" = 1 ]
-	[[ $first_err == *"CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN missing"* ]]
+	[[ $first_err == *"CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_DAC_OVERRIDE missing"* ]]
 	[ "$status" = 1 ]
 	[[ $stderr == *"cannot create cgroups"*"Permission denied"* ]]
 }

@@ -8,7 +8,7 @@
 load helpers
 load tools/trace.bash
 
-CONFIGS=$BATS_TEST_DIRNAME/tools/hops
+CONFIGS=$BATS_TEST_DIRNAME/tools/hops_http
 
 setup() {
 	e2e_setup

@@ -142,7 +142,7 @@ has_begun() { # WHAT
 
 @test "port-forward: a way that cannot be had is said, and is NO DATA; too few rounds are INCONCLUSIVE" {
 	need_forward
-	sed -i 's/^ways: .*/ways: [kubectl]\nworkloads: [http]\nstack: {kubectl: \/nonexistent\/kubectl}/; s/rounds: 6/rounds: 2/; /^sweep:/,/tunnels/d' "$scenario"
+	sed -i 's/^ways: .*/ways: [kubectl]\nworkloads: [http]\nstack: {kubectl: \/nonexistent\/kubectl}/; s/rounds: 6/rounds: 2/; /^sweep:/,/bulk/d' "$scenario"
 	sed -i 's/^  - metric: rate/  - {metric: rate_loss, way: kubectl, at_most: 99 %}\n&/' "$scenario"
 	run --separate-stderr "$HOPSCOPE" bench "$scenario" --out "$out" --no-probe
 	[ "$status" = 4 ]

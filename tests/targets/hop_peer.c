@@ -398,20 +398,31 @@ static int answer(char **argv)
 /* ---- the asker */
 
 struct call {
-	unsigned int hold_us;
+	unsigned int kind, hold_us;
 	ns_t t[6]; /* t0, poll, recv, came, goes, t1 */
 };
 
 static struct asker {
 	char **argv;
 	struct peer peer[MAX_CONNECTIONS];
-	unsigned int connections, n, inflight, pace_us, late_us, size, http, first;
+	unsigned int connections, n, inflight, pace_us, late_us, size, http, first, mix;
 	unsigned int slow_n, slow_us, slow_step;
 	char subject[MAX_SUBJECT], inbox[32], filler[65536];
 	struct call *calls; /* n of each connection */
 } asker;
 
-static unsigned int hold_of(const struct asker *a, unsigned int connection, unsigned int i)
+/* Which of the delays a request has, and the number in its subject. */
+static unsigned int kind_of(const struct asker *a, unsigned int connection, unsigned int i)
+{
+	const char *text = option(a->argv, "delay");
+	unsigned int n = 1;
+
+	for (; text && *text; text++)
+		n += *text == ',';
+	return a->mix ? i % n : connection;
+}
+
+static unsigned int hold_of(const struct asker *a, unsigned int kind, unsigned int i)
 {
 	const char *text = option(a->argv, "delay");
 	unsigned int us = 0, of[MAX_CONNECTIONS], n = 0, every = a->slow_n ? a->n / a->slow_n : 0;
@@ -419,18 +430,18 @@ static unsigned int hold_of(const struct asker *a, unsigned int connection, unsi
 	for (; text && *text && n < MAX_CONNECTIONS; text += *text == ',')
 		of[n++] = (unsigned int)strtoul(text, (char **)&text, 10);
 	if (n)
-		us = of[connection % n];
+		us = of[kind % n];
 	if (every && i % every == every / 2 && i / every < a->slow_n)
 		us += a->slow_us + i / every * a->slow_step;
 	return us;
 }
 
-static void expand(char *out, size_t size, const char *subject, unsigned int connection)
+static void expand(char *out, size_t size, const char *subject, unsigned int kind)
 {
 	const char *at = strstr(subject, "%c");
 
 	if (at)
-		snprintf(out, size, "%.*s%u%s", (int)(at - subject), subject, connection, at + 2);
+		snprintf(out, size, "%.*s%u%s", (int)(at - subject), subject, kind, at + 2);
 	else
 		snprintf(out, size, "%s", subject);
 }
@@ -441,11 +452,12 @@ static void ask_more(struct asker *a, struct peer *p, struct call *calls, unsign
 	char subject[MAX_SUBJECT], payload[32];
 	int len, more;
 
-	expand(subject, sizeof(subject), a->subject, p->number);
 	while (p->sent < n && p->sent - p->answered < a->inflight) {
 		struct call *c = &calls[p->sent];
 
-		c->hold_us = hold_of(a, p->number, p->sent);
+		c->kind = kind_of(a, p->number, p->sent);
+		c->hold_us = hold_of(a, c->kind, p->sent);
+		expand(subject, sizeof(subject), a->subject, c->kind);
 		len = snprintf(payload, sizeof(payload), "%u ", c->hold_us);
 		more = a->size > (unsigned int)len ? (int)a->size - len : 0;
 		c->t[0] = now();
@@ -559,7 +571,7 @@ static void print_calls(const struct asker *a)
 	for (size_t i = 0; i < total; i++) {
 		const struct call *c = &a->calls[i];
 
-		printf("%s[%zu,%u", i ? "," : "", i / a->n, c->hold_us);
+		printf("%s[%u,%u", i ? "," : "", c->kind, c->hold_us);
 		for (int k = 0; k < 6; k++)
 			printf(",%llu", c->t[k]);
 		printf("]");
@@ -593,6 +605,7 @@ static int ask(char **argv)
 	a->size = number(argv + 3, "size", 0);
 	a->http = number(argv + 3, "http", 0);
 	a->first = number(argv + 3, "first", 0);
+	a->mix = number(argv + 3, "mix", 0);
 	if (slow && sscanf(slow, "%u,%u,%u", &a->slow_n, &a->slow_us, &a->slow_step) != 3)
 		return 2;
 	if (!a->connections || a->connections > MAX_CONNECTIONS || warm > a->n ||

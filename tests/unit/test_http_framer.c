@@ -373,6 +373,81 @@ static void test_bodies_end_where_they_do(void **state)
 	http_host__close(&h);
 }
 
+/*
+ * A field that nearly is what everybody writes, in a segment with all of its head and with what
+ * follows: read as the plain reference does, as a whole and cut once anywhere.
+ */
+static void test_spellings(void **state)
+{
+	static const char *const lines[] = {
+		"Content-Length: 12\r\n",
+		"Content-Length:12\r\n",
+		"Content-Length:  12\r\n",
+		"Content-Length: 12 \r\n",
+		"Content-Length:\t12\r\n",
+		"Content-Length: 12\n",
+		"content-LENGTH: 0000012\r\n",
+		"Content-Length: 00000012\r\n",
+		"Content-Length: 000000012\r\n",
+		"Content-Length: 1x\r\n",
+		"Content-Length: \r\n",
+		"Content-Length:\r\n",
+		"Content-Length \r\n",
+		"Content-Lengthy: 12\r\n",
+		"Content-Length.: 12\r\n",
+		"Content\rLength: 12\r\n",
+		"Content-Type: 12\r\n",
+		"Content-Length: 12\r\nContent-Length: 12\r\n",
+		"Content-Length: 12\r\nX: y\r\n",
+		"Content-Length: 12\r\n 3\r\n",
+		"Content-Length: 12\r\nTransfer-Encoding: chunked\r\n",
+		"Transfer-Encoding: chunked\r\n",
+		"Transfer-Encoding:chunked\r\n",
+		"transfer-encoding: CHUNKED\r\n",
+		"Transfer-Encoding: chunked\n",
+		"Transfer-Encoding: chunked \r\n",
+		"Transfer-Encoding: Chunkec\r\n",
+		"Transfer\rEncoding: chunked\r\n",
+		"Transfer-Encoding\032 chunked\r\n",
+		"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+		"Transfer-Encoding: chunked\r\n x\r\n",
+		"Connection: keep-alive\r\nC:\nContent-Length: 12\r\n",
+		"Connection : close\r\n",
+		"Connection:close\r\nContent-Length: 12\r\n",
+		"Upgrade-Insecure-Requests: 1\r\nContent-Length: 12\r\n",
+		"Upgrade : 1\r\n",
+		"Expect : 1\r\n",
+		"c\nt\nu\ne\nx\nContent-Length: 12\n",
+		"c: 1\nt: 1\nu: 1\ne: 1\nx: 1\nc: 1\nt: 1\nu: 1\ne: 1\nx: 1\nContent-Length: 12\n",
+		" folded\r\n",
+		"A: b\r\n folded\r\nContent-Length: 12\r\n",
+	};
+	static const char ask[] = "GET /1 HTTP/1.1\r\nHost: a\r\n%s\r\n"
+				  "5\r\nhello\r\n0\r\n\r\nGET /2 HTTP/1.1\r\n\r\n";
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		char text[1024];
+		size_t n = (size_t)snprintf(text, sizeof(text), ask, lines[i]);
+
+		http_ref__read(&ref[0], (const uint8_t *)text, n, NULL);
+		for (size_t cut = 0; cut < n; cut++) {
+			http_host__open(&h, (const uint8_t *)text, NULL);
+			if (cut)
+				http_host__feed(&h, 0, 0, (uint32_t)cut);
+			http_host__feed(&h, 0, cut, (uint32_t)(n - cut));
+			for (size_t k = 0; k < ref[0].n; k++) {
+				if (h.n[0] <= k || h.msg[0][k].head_end != ref[0].msg[k].head_end ||
+				    h.msg[0][k].end != ref[0].msg[k].end)
+					fail_msg("message %zu, cut at %zu: %s", k, cut, lines[i]);
+			}
+			assert_int_equal(h.io[0].desyncs != 0, ref[0].how == REF_FAULT);
+			http_host__close(&h);
+		}
+		free(ref[0].msg);
+	}
+}
+
 static void test_opaque(void **state)
 {
 	(void)state;
@@ -672,6 +747,7 @@ int main(void)
 		cmocka_unit_test(test_bad_requests),
 		cmocka_unit_test(test_bad_chunks),
 		cmocka_unit_test(test_bodies_end_where_they_do),
+		cmocka_unit_test(test_spellings),
 		cmocka_unit_test(test_opaque),
 		cmocka_unit_test(test_attach_in_midstream),
 		cmocka_unit_test(test_gaps),

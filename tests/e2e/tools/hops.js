@@ -19,6 +19,7 @@ const o = JSON.parse(text || "{}");
 
 const BUCKET = 1 / 64; // a bucket's middle is off by as much (include/hist.h)
 const ROUNDING = 1; // ns
+const CLOCKS = 0.0005; // CLOCK_REALTIME, a capture's, runs up to 500 ppm off CLOCK_MONOTONIC
 
 const ms = (ns) => (ns === null || ns === undefined ? "-" : (ns / 1e6).toFixed(3));
 const must = (ok, message) => {
@@ -118,9 +119,10 @@ const checks = {
 		const counts = final.hop_accounting;
 		must(counts && typeof counts.complete === "number", "no hop_accounting");
 		const inPaths = sum(final.hops.map((p) => p.count));
+		const ended = counts.complete + counts.delivered;
 		must(
-			inPaths + (counts.paths_full || 0) === counts.complete || inPaths === counts.complete,
-			`${counts.complete} complete, ${inPaths} in paths`,
+			inPaths + (counts.paths_full || 0) === ended || inPaths === ended,
+			`${ended} ended, ${inPaths} in paths`,
 		);
 		for (const p of final.hops) {
 			const total = sum(p.edges.map((e) => e.mean_ns));
@@ -188,7 +190,7 @@ const checks = {
 	 */
 	moved() {
 		const base = pathOf(o.base);
-		const tolerance = o.delay / 20 + 2 * o.delay * BUCKET + 2 * spreadOf(callsOf(o.calls));
+		const tolerance = o.delay / 20 + 2 * o.delay * BUCKET + spreadOf(callsOf(o.calls));
 		for (const [route, span, direction] of o.moved) {
 			const p = pathOf(route);
 			const from = [...base.edges];
@@ -213,7 +215,7 @@ const checks = {
 		const [relay, port] = [read(o.relay), String(o.port)];
 		const held = relay[port][o.direction];
 		const lag = relay[port].lag;
-		const tolerance = o.delay / 20 + 2 * spreadOf(callsOf(o.calls));
+		const tolerance = o.delay / 20 + spreadOf(callsOf(o.calls));
 		const own = held.map((ns, i) => ns + (lag.length ? lag[i] : 0));
 		console.log(
 			`${o.route}: ${held.length} pieces, held for ${ms(mean(own))} ms by the relay's own clock, ` +
@@ -236,7 +238,7 @@ const checks = {
 		const calls = callsOf(o.calls, o.connection);
 		const leaf = p.spans[p.spans.length - 1].index;
 		const e = edge(p, leaf, "in");
-		const tolerance = 5e5 + 2 * spreadOf(callsOf(o.base_calls || o.calls));
+		const tolerance = 5e5 + spreadOf(callsOf(o.base_calls || o.calls));
 		const own = (f) => calls.map(f);
 		must(e.kind === "service", `the innermost edge is ${e.kind}`);
 		must(calls.length === p.count, `${calls.length} calls, ${p.count} exchanges`);
@@ -270,8 +272,8 @@ const checks = {
 		);
 		must(e.run_queue_mean_ns !== null, "no run-queue delay was measured");
 		waited(p, e);
-		below("run queue within the scheduler's account", e.run_queue_mean_ns, theirs * 1.05 + 2e4);
-		below("the scheduler's account in it", theirs * 0.8 - 2e4, e.run_queue_mean_ns);
+		below("run queue within the scheduler's account", e.run_queue_mean_ns, theirs * 1.05 + 5e4);
+		below("the scheduler's account in it", theirs * 0.8 - 5e4, e.run_queue_mean_ns);
 		below("run queue within the socket's queue", e.run_queue_mean_ns, e.queue_mean_ns * 1.02 + 2e4);
 		below("the core was kept busy for so long", o.busy, e.run_queue_mean_ns);
 	},
@@ -321,35 +323,61 @@ const checks = {
 			}
 			checked += of.length;
 		}
-		console.log(`${checked} single exchanges looked at`);
+		const missing = final.hop_accounting.timelines_lost;
+		console.log(`${checked} single exchanges looked at, ${missing} lost`);
+		must(!o.singles || final.sampled.length + missing === final.hop_accounting.complete, "some are missing");
 		must(checked >= o.singles, `${checked} of them, ${o.singles} were to be there`);
 	},
 
-	/* {route, calls, k}: the slowest K are those that were held longest. */
+	/*
+	 * {route, calls, k}: the slowest K. Each exchange is within its call, and around the responder's
+	 * part of it; so are the ranks, whoever has them. Had one been missed, the next would be too short.
+	 */
 	slowest() {
-		const all = final.timelines.filter((t) => t.route === o.route);
-		const calls = callsOf(o.calls).sort((a, b) => b.t1 - b.t0 - (a.t1 - a.t0));
-		const lines = all.sort((a, b) => b.duration_ns - a.duration_ns);
+		const lines = final.timelines.filter((t) => t.route === o.route && !t.sampled);
+		const calls = callsOf(o.calls);
+		const descending = (f) => calls.map(f).sort((a, b) => b - a);
+		const [whole, inner] = [descending((c) => c.t1 - c.t0), descending((c) => c.goes - c.came)];
 		must(lines.length === o.k, `${lines.length} timelines, not ${o.k}`);
 		must(lines[0].duration_ns === pathOf(o.route).rtt.max_ns, "the slowest is not the histogram's");
 		lines.forEach((t, i) => {
-			const spans = parts(t);
-			const service = spans[spans.length - 1].after;
-			below(`rank ${i}: within the call`, t.duration_ns, calls[i].t1 - calls[i].t0);
-			/* Those held are far apart from each other and from the rest. */
-			below(`rank ${i}: held`, calls[i].hold, service);
-			near(`rank ${i}`, t.duration_ns, calls[i].t1 - calls[i].t0, o.step);
-			must(calls[i].hold > 0, `call of rank ${i} was not held: a busy machine`);
+			console.log(`rank ${i}: ${ms(inner[i])} <= ${ms(t.duration_ns)} <= ${ms(whole[i])}`);
+			below(`rank ${i}: the responder's part`, inner[i], t.duration_ns);
+			below(`rank ${i}: within the call`, t.duration_ns, whole[i]);
 		});
-		const next = calls[o.k];
-		below("the next one", next.goes - next.came, lines[o.k - 1].duration_ns);
 	},
 
-	/* {route, exchanges (a capture's, tools/exchanges.js), client, service: ports}: one at a time */
+	/*
+	 * {route, exchanges (tools/exchanges.js)}: of a capture between client and broker, one at a time: the broker's span is
+	 * not longer than the captured one, which is not longer than the client's.
+	 */
+	wire() {
+		const p = pathOf(o.route);
+		const captured = read(o.exchanges).exchanges.filter((e) => e.verb === "PUB" && e.subject === o.route);
+		const theirs = captured.sort((a, b) => (BigInt(a.t0) < BigInt(b.t0) ? -1 : 1)).map((e) => e.ns);
+		const network = edge(p, 1, "there").mean_ns + edge(p, 0, "back").mean_ns;
+		const slack = (ns) => 1000 + ns * CLOCKS;
+		must(theirs.length === p.count, `${theirs.length} captured, ${p.count} exchanges`);
+		console.log(
+			`${o.route}: ${ms(mean(theirs))} ms in the capture, the client's span ${ms(p.rtt.mean_ns)}, the ` +
+				`broker's ${ms(p.rtt.mean_ns - network)}`,
+		);
+		const lines = sampledOf(o.route).map(parts);
+		must(lines.length === p.count, `${lines.length} single ones, ${p.count} captured`);
+		lines.forEach((spans, i) => {
+			const span = (s) => s.reply_ns - s.request_ns;
+			below(`exchange ${i}: broker`, span(spans[1]), theirs[i] + slack(theirs[i]));
+			below(`exchange ${i}: client`, theirs[i], span(spans[0]) + slack(theirs[i]));
+		});
+		/* So is the network hop itself, as the capture splits it. */
+		below("broker", p.rtt.mean_ns - network, mean(theirs) + slack(mean(theirs)));
+		below("client", mean(theirs), p.rtt.mean_ns + slack(mean(theirs)));
+	},
+
+	/* {route, exchanges (a capture's, tools/exchanges.js)}: all connections on one host, one exchange at a time */
 	capture() {
 		const p = pathOf(o.route);
 		const captured = read(o.exchanges).exchanges;
-		const clocks = 0.0005; // CLOCK_REALTIME runs up to 500 ppm off CLOCK_MONOTONIC
 		const lines = sampledOf(o.route).map(parts);
 		const by = (verb) =>
 			captured
@@ -370,7 +398,7 @@ const checks = {
 			const theirs = outer.map((a, i) => of(a, inner[i]));
 			const low = sum(within.map(([i, d]) => edge(p, i, d).mean_ns));
 			const high = low + sum(around.map(([i, d]) => edge(p, i, d).mean_ns));
-			const slack = 1000 + mean(theirs) * clocks;
+			const slack = 1000 + mean(theirs) * CLOCKS;
 			console.log(
 				`${what}: ${ms(mean(theirs))} ms in the capture, measured between ${ms(low)} and ${ms(high)}; ` +
 					`p50 ${ms(median(theirs))}, ${within.map(([i, d]) => ms(edge(p, i, d).p50_ns)).join(" ")}`,
@@ -381,7 +409,7 @@ const checks = {
 			lines.forEach((spans, i) => {
 				const l = sum(within.map((x) => part(spans, x)));
 				const h = l + sum(around.map((x) => part(spans, x)));
-				const s = 1000 + theirs[i] * clocks;
+				const s = 1000 + theirs[i] * CLOCKS;
 				below(`${what}, exchange ${i}: within`, l, theirs[i] + s);
 				below(`${what}, exchange ${i}: around`, theirs[i], h + s);
 			});
