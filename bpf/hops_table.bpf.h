@@ -384,6 +384,7 @@ static __always_inline void hop_socket__begin(struct hop_socket *sp, const struc
 {
 	sp->request = e->at;
 	sp->reply = 0;
+	sp->tgid = 0; /* known when it closes; not that of the record's last user */
 	sp->queue = sp->run = HOP_UNKNOWN;
 	sp->cookie = c->cookie;
 	sp->tag = (__u32)(e->id >> 32);
