@@ -19,6 +19,8 @@
 
 #define FIFO_SLOTS 1024 /* 16 KiB, see FLIGHT_SETS */
 
+_Static_assert(FIFO_FIRST + FIFO_SLOTS <= HOP_EVENTS, "a segment's answers are all told");
+
 struct fifo_ring {
 	struct fifo_entry slot[FIFO_SLOTS];
 };

@@ -14,6 +14,7 @@
 
 struct hop_hearing {
 	struct lane_scratch *scratch;
+	struct hop_lane *lane;
 	struct conn *conn;
 	struct hop_waits *far;
 	__u32 seq; /* of the segment; HOP_NO_SEQ: not known */
@@ -27,7 +28,7 @@ static __always_inline __u64 hops__caller(struct conn *c, const struct hop_event
 		return 0;
 	if (conn__proto(c) != PROTO_NATS)
 		return cause__caller(c, e->number & CAUSE_SEQ_MASK);
-	return targ_hop_sample > 1 ? 0 : cause__caller(c, e->id);
+	return targ_hop_sample > 1 || !cause__wants_nats() ? 0 : cause__caller(c, e->id);
 }
 
 static long hops__next_event(__u32 i, void *ctx)
@@ -37,7 +38,7 @@ static long hops__next_event(__u32 i, void *ctx)
 
 	if (i >= HOP_EVENTS)
 		return 1;
-	e = &h->scratch->hop_event[i];
+	e = &h->lane->event[i];
 	if (h->seq != HOP_NO_SEQ)
 		e->seq += h->seq;
 	else
@@ -66,6 +67,9 @@ static __noinline int hops__hear(struct lane_scratch *s, struct conn *c, struct 
 {
 	struct hop_hearing h = {.scratch = s, .conn = c, .far = far, .seq = seq};
 
+	h.lane = hop_lane__of(s);
+	if (!h.lane)
+		return 0;
 	if (s->n_hops == 1)
 		hops__next_event(0, &h);
 	else

@@ -29,9 +29,11 @@ struct hop_event {
 	__u32 number; /* HOP_OPENED, HTTP and Redis: of the request on its connection */
 };
 
-#define HOP_EVENTS 1024 /* of a segment: 64 KB of requests */
-#define HOP_HEAD   32	/* bytes of a payload that tell a message from others */
-#define HOP_NO_SEQ 0	/* the bytes are not those on the wire */
+/* Of a segment: more than HTTP and Redis have in flight, and a quarter of what 64 KB of NATS hold.
+ */
+#define HOP_EVENTS 1088
+#define HOP_HEAD   32 /* bytes of a payload that tell a message from others */
+#define HOP_NO_SEQ 0  /* the bytes are not those on the wire */
 
 /* A message that came in and was not read yet. */
 struct hop_wait {
@@ -46,11 +48,13 @@ struct hop_wait {
 struct hop_conn {
 	__u64 tag[2]; /* owner and role that node[] is of */
 	__u16 node[2];
-	__u16 path[2]; /* of exchanges whose first span is here */
-	__u32 far;     /* the socket had more of them: it has a ring of its own */
-	__u32 head;    /* of `wait`: written when segments pass, */
-	__u32 tail;    /* and this when they are read */
-	__u32 pad;
+	__u16 path[2];	/* of exchanges whose first span is here */
+	__u32 head;	/* of `wait`: written when segments pass, */
+	__u32 tail;	/* and this when they are read */
+	__u32 far_head; /* the same of the socket's own ring: it had more of them */
+	__u32 far_tail;
+	__u8 span[2]; /* index of the last one that a request began here */
+	__u8 pad[6];
 	struct hop_wait wait[HOP_NEAR];
 };
 
@@ -68,6 +72,12 @@ struct hop_work {
 	__u8 slow;
 	__u8 pad;
 	struct hop_path_key key; /* ... and by their number in the path */
+};
+
+/* A lane's memory for hops: struct lane_scratch is for everybody. */
+struct hop_lane {
+	struct hop_work work;
+	struct hop_event event[HOP_EVENTS];
 };
 
 #endif

@@ -139,14 +139,15 @@ static long hops__next_add(__u32 i, void *ctx)
 __noinline int hops__deliver(struct lane_scratch *s, struct conn *c, struct hop_record *r,
 			     const struct hop_event *e, __u32 gen_link)
 {
+	struct hop_lane *l = s ? hop_lane__of(s) : NULL;
 	struct hop_delivery d;
 	struct hop_path *p;
 	struct hop_work *w;
 	__u32 n, link = gen_link & 0xff;
 
-	if (!s || !c || !r || !e)
+	if (!l || !c || !r || !e)
 		return 0;
-	w = &s->hop_work;
+	w = &l->work;
 	hop_work__start(w, r, (__u16)(gen_link >> 8), STATUS_OK);
 	w->key.one_way = 1;
 	n = hop_work__back(w, r, link);
@@ -285,8 +286,10 @@ __noinline int hops__message(struct lane_scratch *s, struct conn *c, struct hop_
 		return 0;
 	}
 	if (w) { /* of one like it, long ago */
-		if (state & HOP_IS_BUSY || !hop_way__take(w, state))
+		if (state & HOP_IS_BUSY || !hop_way__take(w, state)) {
+			hops__count(s, HOP_ALIKE, 1); /* it begins elsewhere, right now */
 			return 0;
+		}
 		if (hop_state__lives(state))
 			hops__free_record(hop_state__record(state));
 	} else {

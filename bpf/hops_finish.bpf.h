@@ -370,10 +370,10 @@ static long hops__next_span(__u32 i, void *ctx)
 	return 0;
 }
 
-static __noinline int hops__send(struct lane_scratch *s, struct hop_record *r, __u32 spans)
+static __noinline int hops__send(struct lane_scratch *s, struct hop_record *r, struct hop_work *w,
+				 __u32 spans)
 {
 	struct hop_timeline *t = bpf_ringbuf_reserve(&hop_timelines, sizeof(*t), 0);
-	struct hop_work *w = &s->hop_work;
 	struct hop_finish f = {.record = r, .work = w, .line = t};
 
 	if (!t) {
@@ -409,10 +409,8 @@ static __always_inline void hop_work__start(struct hop_work *w, const struct hop
 	w->key.status = (__u8)status;
 }
 
-static __always_inline void hops__tell_left_out(struct lane_scratch *s)
+static __always_inline void hops__tell_left_out(struct lane_scratch *s, const struct hop_work *w)
 {
-	struct hop_work *w = &s->hop_work;
-
 	if (w->unanswered)
 		hops__count(s, HOP_UNANSWERED, w->unanswered);
 	if (w->overlapping)
@@ -431,20 +429,18 @@ static __always_inline bool hops__is_told(struct hop_work *w, const struct hop_r
 
 /* All of a record that is ours, of so many spans. */
 __noinline int hops__add_up(struct lane_scratch *s, struct conn *c, struct hop_record *r,
-			    __u32 spans)
+			    struct hop_work *w, __u32 spans)
 {
 	struct hop_path *p;
-	struct hop_work *w;
 	struct hop_finish f;
 
-	if (!s || !c || !r)
+	if (!s || !c || !r || !w)
 		return 0;
-	w = &s->hop_work;
 	f.record = r;
 	f.work = w;
 	f.line = NULL;
 	bpf_loop(spans, hops__next_place, &f, 0);
-	hops__tell_left_out(s);
+	hops__tell_left_out(s, w);
 	if (w->negative || r->span[0].reply < r->span[0].request) {
 		hops__count(s, HOP_NEGATIVE, 1);
 		return 0;
@@ -459,15 +455,37 @@ __noinline int hops__add_up(struct lane_scratch *s, struct conn *c, struct hop_r
 		hops__count(s, HOP_PATHS_FULL, 1);
 	}
 	if (hops__is_told(w, r))
-		hops__send(s, r, spans);
+		hops__send(s, r, w, spans);
 	return 0;
+}
+
+/* Did a message of the exchange find no room? Then its first socket may not have been that. */
+static __always_inline bool hop_way__is_lost(struct hop_way *w)
+{
+	__u64 id = w->id;
+
+	if (!*(volatile __u32 *)&hop_any_lost || bpf_map_delete_elem(&hop_lost, &id))
+		return false;
+	w->mark = (__u16)~w->mark; /* nor does it begin there again */
+	return true;
+}
+
+static __always_inline void hops__end(struct lane_scratch *s, struct conn *c, struct hop_way *way,
+				      struct hop_record *r, __u32 status, __u32 spans)
+{
+	struct hop_lane *l = hop_lane__of(s);
+
+	if (!l || hop_way__is_lost(way))
+		return;
+	hop_work__start(&l->work, r, way->gen, status);
+	hops__add_up(s, c, r, &l->work, spans < HOP_SPANS ? spans : HOP_SPANS);
 }
 
 /* The first span of an exchange closed. */
 static __always_inline void hops__finish(struct lane_scratch *s, struct conn *c, struct hop_way *w,
 					 struct hop_record *r, __u32 status)
 {
-	__u32 i, state, n;
+	__u32 i, state;
 
 	/* Spans may be appended meanwhile: deliveries to others. */
 	for (i = 0; i < 8; i++) {
@@ -476,24 +494,34 @@ static __always_inline void hops__finish(struct lane_scratch *s, struct conn *c,
 			return;
 		if (!hop_way__take(w, state))
 			continue;
-		n = state & HOP_N;
-		hop_work__start(&s->hop_work, r, w->gen, status);
-		hops__add_up(s, c, r, n < HOP_SPANS ? n : HOP_SPANS);
+		hops__end(s, c, w, r, status, state & HOP_N);
 		hops__free_record(hop_state__record(state));
 		STORE_RELEASE(&w->state, HOP_IS_DONE);
 		return;
 	}
 }
 
-/* Index + 1 of the span that closes: mostly the last one that is open. */
-__noinline __u32 hops__find_span(const struct hop_record *r, const struct hop_way *w,
-				 const struct conn *c, __u64 id)
+static __always_inline bool hop_socket__awaits(const struct hop_socket *sp, const struct conn *c,
+					       const struct hop_event *e, __u16 gen)
 {
-	const struct hop_socket *sp;
+	return sp->cookie == c->cookie && sp->tag == (__u32)(e->id >> 32) && !sp->reply &&
+	       HOP_LIFE_GEN(sp->life) == gen;
+}
+
+/*
+ * Index + 1 of the span that closes: where the socket began the last one, as its place in a path is
+ * mostly the same (others' spans are others' cache lines); else the last one that is open.
+ */
+__noinline __u32 hops__find_span(const struct hop_record *r, const struct hop_way *w,
+				 const struct conn *c, const struct hop_event *e)
+{
 	__u32 k, n, i;
 
-	if (!r || !w || !c)
+	if (!r || !w || !c || !e)
 		return 0;
+	i = c->hops.span[e->out & 1];
+	if (i < HOP_SPANS && hop_socket__awaits(&r->span[i], c, e, w->gen))
+		return i + 1;
 	n = hop_way__state(w) & HOP_N;
 	if (n > HOP_SPANS)
 		n = HOP_SPANS;
@@ -501,9 +529,7 @@ __noinline __u32 hops__find_span(const struct hop_record *r, const struct hop_wa
 		i = n - 1 - k;
 		if (i >= HOP_SPANS)
 			break;
-		sp = &r->span[i];
-		if (sp->cookie == c->cookie && sp->tag == (__u32)(id >> 32) && !sp->reply &&
-		    HOP_LIFE_GEN(sp->life) == w->gen)
+		if (hop_socket__awaits(&r->span[i], c, e, w->gen))
 			return i + 1;
 	}
 	return 0;
@@ -531,14 +557,14 @@ __noinline int hops__close(struct lane_scratch *s, struct conn *c, struct hop_wa
 	r = bpf_map_lookup_elem(&hop_records, &at);
 	if (!r)
 		return 0;
-	i = hops__find_span(r, w, c, e->id);
+	i = hops__find_span(r, w, c, e);
 	asm volatile("" : "+r"(i)); /* clang knows its range, the verifier does not */
 	if (!i || i > HOP_SPANS)
 		return 0;
 	sp = &r->span[i - 1];
 	sp->tgid = c->tgid;
 	sp->node = (__u16)hops__node(s, c, e->role, HOP_LIFE_IN(sp->life));
-	sp->reply = e->at;
+	STORE_RELEASE(&sp->reply, e->at); /* whoever ends the exchange finds the rest there */
 	if (i == 1)
 		hops__finish(s, c, w, r, e->status);
 	else

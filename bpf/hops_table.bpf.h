@@ -131,8 +131,6 @@ struct {
 #define HOP_WAITS 128
 
 struct hop_waits {
-	__u32 head;
-	__u32 tail;
 	struct hop_wait wait[HOP_WAITS];
 };
 
@@ -343,32 +341,31 @@ static __always_inline __u16 hops__mark(const struct conn *c, const struct hop_e
 	return (__u16)(c->cookie << 1 | e->out);
 }
 
-static __always_inline bool hop_waits__empty(const struct hop_waits *w)
+/* Is nothing in the socket's own ring? */
+static __always_inline bool hop_conn__is_near(const struct hop_conn *h)
 {
-	return w->head == *(const volatile __u32 *)&w->tail;
+	return h->far_head == *(const volatile __u32 *)&h->far_tail;
 }
 
 /*
  * A message that came in waits to be read. First in the connection's state; behind what is in the
- * socket's own ring (`far`, NULL: there is none), there, too.
+ * socket's own ring (`far`; NULL: it was not asked for), there, too.
  */
 static __always_inline void hops__wait(struct lane_scratch *s, struct conn *c,
 				       struct hop_waits *far, const struct hop_event *e,
 				       __u32 where)
 {
-	__u32 head = c->hops.head;
+	__u32 head = c->hops.head, far_head = c->hops.far_head;
 	struct hop_wait *to;
 	bool near;
 
 	if (e->out || e->seq == HOP_NO_SEQ || targ_test)
 		return;
-	near = head - *(volatile __u32 *)&c->hops.tail < HOP_NEAR &&
-	       (!far || hop_waits__empty(far));
+	near = head - *(volatile __u32 *)&c->hops.tail < HOP_NEAR && hop_conn__is_near(&c->hops);
 	if (near) {
 		to = &c->hops.wait[head & (HOP_NEAR - 1)];
-	} else if (far && far->head - *(volatile __u32 *)&far->tail < HOP_WAITS) {
-		head = far->head;
-		to = &far->wait[head & (HOP_WAITS - 1)];
+	} else if (far && far_head - *(volatile __u32 *)&c->hops.far_tail < HOP_WAITS) {
+		to = &far->wait[far_head & (HOP_WAITS - 1)];
 	} else {
 		hops__count(s, HOP_QUEUE_FULL, 1);
 		return;
@@ -376,7 +373,10 @@ static __always_inline void hops__wait(struct lane_scratch *s, struct conn *c,
 	to->at = e->at;
 	to->seq = e->seq;
 	to->where = where;
-	STORE_RELEASE(near ? &c->hops.head : &far->head, head + 1);
+	if (near)
+		STORE_RELEASE(&c->hops.head, head + 1);
+	else
+		STORE_RELEASE(&c->hops.far_head, far_head + 1);
 }
 
 static __always_inline void hop_socket__begin(struct hop_socket *sp, const struct conn *c,
@@ -595,8 +595,10 @@ __noinline int hops__open(struct lane_scratch *s, struct conn *c, struct hop_wai
 		else if (hops__alias(s, at, e, slot - 1))
 			span = hops__append(s, c, e, slot - 1, parent);
 	}
-	if (span)
-		hops__wait(s, c, far, e, span - 1);
+	if (!span)
+		return 0;
+	c->hops.span[!e->out] = (__u8)(span - 1);
+	hops__wait(s, c, far, e, span - 1);
 	return 0;
 }
 

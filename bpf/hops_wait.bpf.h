@@ -128,14 +128,14 @@ static long hops__next_near(__u32 i, void *ctx)
 static long hops__next_far(__u32 i, void *ctx)
 {
 	struct hop_reading *h = ctx;
-	struct hop_waits *w = h->far;
-	__u32 tail = w->tail;
-	const struct hop_wait *q = &w->wait[tail & (HOP_WAITS - 1)];
+	struct hop_conn *w = &h->conn->hops;
+	__u32 tail = w->far_tail;
+	const struct hop_wait *q = &h->far->wait[tail & (HOP_WAITS - 1)];
 
-	if (tail == *(volatile __u32 *)&w->head || (__s32)(h->upto - q->seq) <= 0)
+	if (tail == *(volatile __u32 *)&w->far_head || (__s32)(h->upto - q->seq) <= 0)
 		return 1;
 	hops__was_read(h, q);
-	STORE_RELEASE(&w->tail, tail + 1);
+	STORE_RELEASE(&w->far_tail, tail + 1);
 	return 0;
 }
 
@@ -147,9 +147,9 @@ static __always_inline void hops__read(struct sock *sk, struct conn *c)
 	struct tcp_sock *tp;
 	bool near = c->hops.tail != *(volatile __u32 *)&c->hops.head;
 
-	if (c->hops.far)
+	if (*(volatile __u32 *)&c->hops.far_head != c->hops.far_tail)
 		far = bpf_sk_storage_get(&hop_queues, sk, 0, 0);
-	if (!near && (!far || hop_waits__empty(far)))
+	if (!near && !far)
 		return;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)

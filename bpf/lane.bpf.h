@@ -21,10 +21,10 @@
 
 /* Payload bytes pass through here: not mmapable. */
 struct lane_scratch {
-	__u32 off; /* the segment: of its payload in the packet, and */
-	__u32 len; /* its bytes */
-	__u32 seq; /* of the first one on its connection; TLS: counted here */
-	__u32 pad;
+	__u32 off;	      /* the segment: of its payload in the packet, and */
+	__u32 len;	      /* its bytes */
+	__u32 seq;	      /* of the first one on its connection; TLS: counted here */
+	__u32 lane;	      /* its number: whoever claimed the lane sets it */
 	struct flight flight; /* being opened */
 	struct flight closed;
 	struct overflow_val overflow;
@@ -42,16 +42,13 @@ struct lane_scratch {
 	struct answer answer;
 	__u32 n_events; /* with targ_tree only */
 	__u32 events_lost;
-	struct cause_event event[CAUSE_EVENTS];
-	__u32 lane; /* its number; with targ_hops only, as what follows */
-	__u32 n_hops;
+	__u32 n_hops; /* with targ_hops only, as the rest of hops: struct hop_lane */
 	__u32 hops_lost;
 	__u32 hops_out;
 	__u32 hops_cut;
 	__u64 hop_subject;	      /* hash */
 	__u64 hop_head[HOP_HEAD / 8]; /* the first bytes of a payload */
-	struct hop_event hop_event[HOP_EVENTS];
-	struct hop_work hop_work;
+	struct cause_event event[CAUSE_EVENTS];
 };
 
 struct {

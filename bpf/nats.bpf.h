@@ -187,6 +187,7 @@ static __noinline void nats__hop_pass(wire_ctx *ctx, struct conn *c, struct wire
 		return;
 	if (!r->now)
 		r->now = bpf_ktime_get_ns();
+	relay__look(c); /* who hands it on is no subscriber */
 	e->at = r->now;
 	e->seq = nats_run__begin(r);
 	e->route = (__u16)route__of(s, a, c, subject, u->subject, u->subject_len);

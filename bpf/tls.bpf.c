@@ -346,6 +346,7 @@ static __always_inline void tls__feed(struct tls_bytes *b)
 			scratch->off = 0;
 			scratch->len = b->n;
 			scratch->seq = c->next_seq[dir];
+			scratch->lane = lane;
 			c->next_seq[dir] += b->n;
 			if (b->text.at)
 				feed__segment(&b->text, c, a, scratch, dir);
@@ -353,10 +354,8 @@ static __always_inline void tls__feed(struct tls_bytes *b)
 				conn__missed(c, a, dir, b->n, REASON_GAP);
 			if (targ_tree && scratch->n_events)
 				cause__hear(a, c, scratch, 1);
-			if (targ_hops && hops__told(scratch)) {
-				scratch->lane = lane;
+			if (targ_hops && hops__told(scratch))
 				hops__hear(scratch, c, NULL, HOP_NO_SEQ);
-			}
 			conn__unlock(c, dir);
 			if (targ_tree && dir == IN)
 				cause__read(c);
@@ -734,6 +733,8 @@ static __always_inline bool tls__expire(struct tls_conn *t, struct expire_ctx *e
 		return false;
 	lane |= (__u32)(ended - 1); /* none, where it has not ended */
 	e->scratch = bpf_map_lookup_elem(&scratches, &lane);
+	if (e->scratch)
+		e->scratch->lane = lane;
 	if (c->flights && proto__is_stream(c->proto))
 		e->ring = bpf_map_lookup_elem(&tls_rings, &c->cookie);
 	else if (c->flights)
@@ -744,10 +745,8 @@ static __always_inline bool tls__expire(struct tls_conn *t, struct expire_ctx *e
 	/* Or the lane's next user hears them, of its own connection. */
 	if (targ_tree && e->scratch && e->scratch->n_events)
 		cause__hear(e->acct, c, e->scratch, 0);
-	if (targ_hops && e->scratch && hops__told(e->scratch)) {
-		e->scratch->lane = lane;
+	if (targ_hops && e->scratch && hops__told(e->scratch))
 		hops__hear(e->scratch, c, NULL, HOP_NO_SEQ);
-	}
 	lane__release(e->acct);
 	return true;
 }

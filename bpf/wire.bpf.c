@@ -186,17 +186,14 @@ static __always_inline bool conn__wanted(struct conn *c, struct wire_acct *a, __
  * there is room for it in the connection's state.
  */
 static __noinline int segment__hop(struct __sk_buff *skb, struct conn *c,
-				   struct lane_scratch *scratch, __u32 lane_dir, __u32 seq)
+				   struct lane_scratch *scratch, __u32 dir, __u32 seq)
 {
 	__u32 waiting = c->hops.head - c->hops.tail + scratch->n_hops;
 	struct bpf_sock *sk = skb->sk;
 	struct hop_waits *far = NULL;
 
-	if (!(lane_dir & 1) && (waiting > HOP_NEAR || c->hops.far) && !targ_test && sk) {
+	if (dir == IN && (waiting > HOP_NEAR || !hop_conn__is_near(&c->hops)) && !targ_test && sk)
 		far = bpf_sk_storage_get(&hop_queues, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-		c->hops.far = 1;
-	}
-	scratch->lane = lane_dir >> 1;
 	return hops__hear(scratch, c, far, seq);
 }
 
@@ -221,12 +218,13 @@ static __always_inline void segment__pass(struct __sk_buff *skb, struct conn *c,
 				scratch->off = s->off;
 				scratch->len = s->len;
 				scratch->seq = s->seq;
+				scratch->lane = lane;
 				feed__segment(skb, c, a, scratch, dir);
 				if (targ_tree && scratch->n_events)
 					cause__hear(a, c, scratch,
 						    dir == OUT && wire_ctx__in_task(skb));
 				if (targ_hops && hops__told(scratch))
-					segment__hop(skb, c, scratch, lane << 1 | dir, s->seq);
+					segment__hop(skb, c, scratch, dir, s->seq);
 			}
 			conn__unlock(c, dir);
 		} else {
@@ -317,15 +315,15 @@ int BPF_PROG(wire_destroy, struct sock *sk)
 	if (!e.acct)
 		return 0;
 	e.scratch = bpf_map_lookup_elem(&scratches, &lane);
+	if (e.scratch)
+		e.scratch->lane = lane;
 	expire__tables(&e, sk);
 	expire__conn(&e);
 	expire__overflowed(&e);
 	if (targ_tree && e.scratch && e.scratch->n_events)
 		cause__hear(e.acct, e.conn, e.scratch, 0);
-	if (targ_hops && e.scratch && hops__told(e.scratch)) {
-		e.scratch->lane = lane;
+	if (targ_hops && e.scratch && hops__told(e.scratch))
 		hops__hear(e.scratch, e.conn, NULL, HOP_NO_SEQ);
-	}
 	lane__release(e.acct);
 	return 0;
 }

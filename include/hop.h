@@ -9,17 +9,18 @@
  * as it could be seen. Every span's time is its children's and two gaps (and gaps between children,
  * which count as the later child's `before`):
  *
- *	before[i] = request[i] - cursor(parent)	   cursor: where the parent has been accounted up
- *to: after[i]  = reply[i] - cursor(i)	   its own request at first, then each child's reply
+ *	before[i] = request[i] - cursor(parent)
+ *	after[i]  = reply[i] - cursor(i)
  *
- * so that the sum of all of them is the first span's time, exactly. `after` of a span without
- * children is what happened behind it: the service's own time, or what cannot be seen from here.
- * A child that overlaps an earlier one of the same parent, or is not answered inside its parent, is
- * left out (and counted).
+ * (cursor: where a span has been accounted up to, its own request at first, then each child's
+ * reply), so that the sum of all of them is the first span's time, exactly. `after` of a span
+ * without children is what happened behind it: the service's own time, or what cannot be seen from
+ * here. A child that overlaps an earlier one of the same parent, or is not answered inside its
+ * parent, is left out (and counted).
  *
- * A message without a reply (with wire_opts.deliveries) has one way for each of its subscribers:
- *its spans are each other's children in a row, the last one is the subscriber's socket, `before` of
- *the first is the whole time from the first socket to that one, and there is no `after`.
+ * A message without a reply (with wire_opts.deliveries) has one way for each of its subscribers.
+ * Its spans are each other's children in a row, the last one is the subscriber's socket. `before`
+ * of the first is the whole time from the first socket to that one, and there is no `after`.
  */
 #ifndef HOPSCOPE_HOP_H
 #define HOPSCOPE_HOP_H
@@ -86,26 +87,26 @@ struct hop_path {
 
 /* Why there are fewer onions than exchanges. */
 enum hop_count {
-	HOP_COMPLETE = 0,    /* exchanges in some path */
-	HOP_TABLE_FULL = 1,  /* no room for one more exchange in flight */
-	HOP_SPANS_FULL = 2,  /* passed more than HOP_SPANS sockets: the last ones are missing */
-	HOP_NODES_FULL = 3,  /* look-ups that ended in node 0 */
-	HOP_PATHS_FULL = 4,  /* exchanges in no path: too many different ones */
-	HOP_ABANDONED = 5,   /* the first span never closed, or its id was used again */
-	HOP_UNANSWERED = 6,  /* spans that did not close before the first one did: deliveries to
-				others, answers that came too late */
+	HOP_COMPLETE = 0,   /* exchanges in some path */
+	HOP_TABLE_FULL = 1, /* no room for one more exchange in flight */
+	HOP_SPANS_FULL = 2, /* passed more than HOP_SPANS sockets: the last ones are missing */
+	HOP_NODES_FULL = 3, /* look-ups that ended in node 0 */
+	HOP_PATHS_FULL = 4, /* exchanges in no path: too many different ones */
+	HOP_ABANDONED = 5,  /* the first span never closed, or its id was used again */
+	/* spans that did not close before the first one did: deliveries to others, late answers */
+	HOP_UNANSWERED = 6,
 	HOP_OVERLAPPING = 7, /* spans left out: see above */
 	HOP_NEGATIVE = 8,    /* exchanges left out: clocks of two processors */
-	HOP_QUEUE_FULL =
-		9, /* messages whose time in a socket's queue is not known: too many unread */
+	HOP_QUEUE_FULL = 9,  /* messages whose time in a socket's queue is not known: too many */
 	HOP_TIMELINES_LOST = 10, /* ring full */
-	HOP_EVENTS_LOST = 11,	 /* of segments with more messages than were looked at */
+	HOP_EVENTS_LOST = 11,	 /* messages beyond those that are looked at of a segment; their
+				    exchanges are in no path */
 	HOP_SAMPLED_OUT = 12, /* no loss: requests passed over by --sample-hops, on every socket */
-	HOP_DELIVERED = 13, /* messages without an answer that reached a subscriber, in some path */
-	HOP_ALIKE =
-		14, /* of such messages, those not measured: another one like it was under way */
-	HOP_NO_ORIGIN = 15, /* and those of which was not seen where they came from */
-	HOP_CUT = 16,	    /* and those whose payload began in another segment than their head */
+	HOP_DELIVERED = 13,   /* of messages without an answer, one a subscriber: in some path */
+	/* Such messages that were not followed, on each socket that they passed: */
+	HOP_ALIKE = 14,	    /* another one like it was under way */
+	HOP_NO_ORIGIN = 15, /* it was not seen where it came from */
+	HOP_CUT = 16,	    /* the payload began in another segment than the head */
 	HOP_COUNTS = 32
 };
 

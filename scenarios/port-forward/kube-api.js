@@ -40,7 +40,7 @@ function pod(name) {
 }
 
 const documents = {
-	'/version': { major: '1', minor: '32', gitVersion: 'v1.32.0' },
+	'/version': { major: '1', minor: '32', gitVersion: 'v1.32.0+hopscope-test-server' },
 	'/api': { kind: 'APIVersions', versions: ['v1'] },
 	'/apis': { kind: 'APIGroupList', apiVersion: 'v1', groups: [] },
 	'/api/v1': {

@@ -48,3 +48,17 @@ int answer__merge_hist(const json_t *hist, struct hist *into)
 	free(h);
 	return err;
 }
+
+void answer__add_counts(json_t *to, const json_t *counts)
+{
+	json_t *from = (json_t *)counts;
+	void *i;
+
+	for (i = json_object_iter(from); i; i = json_object_iter_next(from, i)) {
+		const char *key = json_object_iter_key(i);
+		json_int_t n = json_integer_value(json_object_iter_value(i));
+
+		n += json_integer_value(json_object_get(to, key));
+		json_object_set_new(to, key, json_integer(n));
+	}
+}

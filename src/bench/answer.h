@@ -16,4 +16,7 @@ double answer__number(const json_t *answer, const char *key);
 /* into += the HIST of a worker's answer. 0 or -EPROTO. */
 int answer__merge_hist(const json_t *hist, struct hist *into);
 
+/* to += the counts by name of a worker's answer ("errors"). */
+void answer__add_counts(json_t *to, const json_t *counts);
+
 #endif

@@ -3,9 +3,9 @@
  * One run of `hopscope bench`: what it was asked for, what it started, what it measured.
  *
  *	bench__run()  preconditions -> stack and workers (setup.c) -> phases (phase.c, rpc.c,
- *	              events.c, memory.c, growth.c, cost.c) -> verdicts (judge.c) -> session
- *(session.c)
- *	              -> files (outdir.c). Whatever happens, teardown (setup.c).
+ *		      events.c, memory.c, growth.c, cost.c) -> verdicts (judge.c) -> session
+ *		      (session.c) -> files (outdir.c). Whatever happens, teardown (setup.c).
+ *		      The order is course.c's.
  */
 #ifndef HOPSCOPE_BENCH_BENCH_H
 #define HOPSCOPE_BENCH_BENCH_H
@@ -18,7 +18,7 @@
 
 #include <jansson.h>
 
-#include "bench/outdir.h"
+#include "bench/course.h"
 #include "bench/remote.h"
 #include "bench/scenario.h"
 #include "bench/url.h"
@@ -105,12 +105,8 @@ struct difference {
 };
 
 struct bench {
-	const struct bench_opts *opts;
+	struct course course;
 	struct scenario *scenario;
-	struct outdir outdir;
-	struct cgroup_mounts mounts;
-	struct rundir run;
-	struct watch watch;
 	struct stack stack;
 	struct cgroup load; /* of the load workers */
 	struct remote rpc[PATH_COUNT];
@@ -118,13 +114,8 @@ struct bench {
 	struct remote subscriber;
 	struct service services[MAX_SERVICES];
 	size_t n_services;
-	struct wire *wire;
 
-	struct timespec started; /* CLOCK_REALTIME */
-	uint64_t started_ns, ended_ns;
-	int64_t clock_step_ns;
-	char incomplete[256]; /* the first thing that went wrong; "" when nothing did */
-	unsigned int deaths;  /* children that ended without being asked */
+	unsigned int deaths; /* children that ended without being asked */
 	char nats_version[32], forwarder_version[64];
 
 	struct phase *phases[8];
@@ -137,10 +128,6 @@ struct bench {
 	double baseline_bytes, total_bytes;
 	struct difference differences[MAX_DIFFERENCES];
 	size_t n_differences;
-	struct snapshot last; /* the whole run */
-	bool has_last;
-	struct snapshot cost; /* of the round with BPF statistics on */
-	bool has_cost;
 	struct target targets[MAX_TARGETS];
 	size_t n_targets;
 };
@@ -148,21 +135,18 @@ struct bench {
 /* The whole command. Returns an enum exit_code. */
 int bench__run(const struct bench_opts *opts);
 
-/* Keeps the first reason for which the run is not complete. */
-void bench__incomplete(struct bench *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Whether the first path of the scenario... the path is among those of the scenario. */
 bool bench__has_path(const struct bench *b, enum path p);
 
-/* setup.c. 0, -EINTR, or negative errno after log_fail(); teardown is due in each case. */
-int bench__setup(struct bench *b);
-/* grace_ms 0: at once. */
-void bench__teardown(struct bench *b, unsigned int grace_ms);
+/* setup.c: steps of its course. */
+int bench__setup(void *run);
+void bench__teardown(void *run, unsigned int grace_ms);
 
 /* precheck.c: what must be there before anything is started. 0 or negative errno. */
 int bench__precheck(struct bench *b);
 
 /*
- * Phases. 0: done, or done as far as possible (bench__incomplete() was called); -EINTR;
+ * Phases. 0: done, or done as far as possible (course__incomplete() was called); -EINTR;
  * -ECANCELED: the run cannot go on, its results so far stand.
  */
 int bench__run_rpc(struct bench *b);

@@ -48,22 +48,22 @@ int bench__measure_cost(struct bench *b)
 	json_t *answer = NULL;
 	int err;
 
-	if (!b->wire)
+	if (!b->course.wire)
 		return 0;
-	log_info("[%5.1f s] the probe's own cost", (double)(clock__now() - b->started_ns) / 1e9);
-	err = wire__statistics(b->wire, true);
+	log_info("[%5.1f s] the probe's own cost", course__elapsed(&b->course));
+	err = wire__statistics(b->course.wire, true);
 	if (err) {
 		log_warn("the kernel does not give BPF statistics: %s; no figure of the probe's "
 			 "cost",
 			 strerror(-err));
 		return 0;
 	}
-	err = wire__read(b->wire, &before);
+	err = wire__read(b->course.wire, &before);
 	if (!err)
 		err = drive(b, COST_CALLS, 20, false, &answer);
-	if (!err && !wire__read(b->wire, &now))
-		b->has_cost = !snapshot__delta(&b->cost, &now, &before);
-	wire__statistics(b->wire, false);
+	if (!err && !wire__read(b->course.wire, &now))
+		b->course.has_cost = !snapshot__delta(&b->course.cost, &now, &before);
+	wire__statistics(b->course.wire, false);
 	snapshot__free(&before);
 	snapshot__free(&now);
 	json_decref(answer);
@@ -82,11 +82,11 @@ static int run_slice(struct bench *b, bool attached, uint64_t calls, struct slic
 	int err = 0;
 
 	if (attached)
-		err = wire__attach(b->wire);
+		err = wire__attach(b->course.wire);
 	if (!err)
 		err = drive(b, calls, 10 * b->scenario->ab.seconds + 5, true, &answer);
 	if (attached)
-		wire__detach(b->wire);
+		wire__detach(b->course.wire);
 	if (err)
 		return err;
 	duration = answer__number(answer, "duration_s");
@@ -164,19 +164,18 @@ int bench__run_ab(struct bench *b)
 	size_t i;
 	int err;
 
-	if (!b->wire || !all) {
+	if (!b->course.wire || !all) {
 		free(all);
 		return log_fail(-EINVAL, "--ab compares with the probe, which is not there");
 	}
 	for (i = 0; i < 4; i++)
 		v[i] = all + i * pairs;
-	srandom((unsigned int)b->started.tv_nsec);
-	wire__detach(b->wire);
+	srandom((unsigned int)b->course.started.tv_nsec);
+	wire__detach(b->course.wire);
 	err = calibrate(b, &calls);
 	if (!err) {
 		log_info("[%5.1f s] with and without the probe: %zu pairs of slices of %llu calls",
-			 (double)(clock__now() - b->started_ns) / 1e9, pairs,
-			 (unsigned long long)calls);
+			 course__elapsed(&b->course), pairs, (unsigned long long)calls);
 		err = run_pairs(b, calls, v, pairs, &done);
 	}
 	if (done) {
@@ -184,7 +183,8 @@ int bench__run_ab(struct bench *b)
 		add_difference(b, "probe attached, RPC rate", v[2], v[3], done, NAN);
 	}
 	if (err && err != -EINTR) {
-		bench__incomplete(b, "the comparison with and without the probe was cut short");
+		course__incomplete(&b->course,
+				   "the comparison with and without the probe was cut short");
 		err = -ECANCELED;
 	}
 	free(all);

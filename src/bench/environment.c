@@ -44,7 +44,7 @@ const char *environment__cgroup(const struct cgroup_mounts *m, const struct cgro
 
 const char *bench__cgroup_name(const struct bench *b, const struct cgroup *c)
 {
-	return environment__cgroup(&b->mounts, c);
+	return environment__cgroup(&b->course.mounts, c);
 }
 
 void environment__add_process(json_t *list, const char *name, const char *kind,
@@ -69,11 +69,11 @@ static void add_brokers(const struct bench *b, json_t *list)
 		environment__add_process(list, n->name, "nats-server", &n->child, address,
 					 bench__cgroup_name(b, &n->cgroup));
 	}
-	for (i = 0; i < b->opts->n_urls; i++) {
+	for (i = 0; i < b->course.opts->n_urls; i++) {
 		snprintf(name, sizeof(name), "broker %zu", i + 1);
-		environment__add_process(list, name, "nats-server, not ours", NULL,
-					 url__address(&b->opts->urls[i], address, sizeof(address)),
-					 NULL);
+		environment__add_process(
+			list, name, "nats-server, not ours", NULL,
+			url__address(&b->course.opts->urls[i], address, sizeof(address)), NULL);
 	}
 	for (i = 0; i < b->stack.n_forwards; i++) {
 		const struct forward *f = &b->stack.forwards[i];
@@ -99,12 +99,12 @@ static json_t *topology(const struct bench *b)
 
 		environment__add_process(list, b->rpc[p].child.name, "load", &b->rpc[p].child, NULL,
 					 bench__cgroup_name(b, &b->load));
-		if (b->scenario->has_events && !b->opts->ab_only)
+		if (b->scenario->has_events && !b->course.opts->ab_only)
 			environment__add_process(list, b->publisher[p].child.name, "load",
 						 &b->publisher[p].child, NULL,
 						 bench__cgroup_name(b, &b->load));
 	}
-	if (b->scenario->has_events && !b->opts->ab_only)
+	if (b->scenario->has_events && !b->course.opts->ab_only)
 		environment__add_process(list, b->subscriber.child.name, "load",
 					 &b->subscriber.child, NULL,
 					 bench__cgroup_name(b, &b->load));
@@ -134,7 +134,7 @@ json_t *environment__host(const struct cgroup_mounts *m)
 
 json_t *bench__environment(const struct bench *b)
 {
-	json_t *e = environment__host(&b->mounts);
+	json_t *e = environment__host(&b->course.mounts);
 
 	session__put(&e, "natsc", session__text(nats_GetVersion()));
 	session__put(&e, "nats_server", session__text(b->nats_version[0] ? b->nats_version : NULL));

@@ -87,7 +87,7 @@ static int take_answers(struct phase *p, const json_t *published, const json_t *
 	p->duration_s += duration;
 	p->rate[p->rounds] = duration > 0 ? (double)acked / duration : NAN;
 	p->p50[p->rounds] = p->p99[p->rounds] = NAN;
-	phase__add_errors(p, json_object_get(published, "errors"));
+	answer__add_counts(p->errors, json_object_get(published, "errors"));
 	p->published += answer__count(published, "published");
 	p->acked += acked;
 	p->received += answer__count(received, "received");

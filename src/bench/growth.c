@@ -98,7 +98,7 @@ static int drive(struct bench *b, uint64_t started, uint64_t until)
 		b->memory_watch.failed += answer__count(answer, "failed");
 		json_decref(answer);
 	}
-	err = watch__wait(&b->watch, -1, until, NULL);
+	err = watch__wait(&b->course.watch, -1, until, NULL);
 	return err < 0 ? err : 0;
 }
 
@@ -125,8 +125,8 @@ int bench__watch_memory(struct bench *b)
 
 	if (err)
 		return err;
-	log_info("[%5.1f s] memory under %g calls/s: %g s",
-		 (double)(clock__now() - b->started_ns) / 1e9, s->memory.rate, s->memory.seconds);
+	log_info("[%5.1f s] memory under %g calls/s: %g s", course__elapsed(&b->course),
+		 s->memory.rate, s->memory.seconds);
 	b->memory_watch.ran = true;
 	started = clock__now();
 	for (i = 0; i <= steps && !err; i++) {
@@ -138,6 +138,6 @@ int bench__watch_memory(struct bench *b)
 	judge(b);
 	if (!err || err == -EINTR)
 		return err;
-	bench__incomplete(b, "the memory phase was cut short");
+	course__incomplete(&b->course, "the memory phase was cut short");
 	return -ECANCELED;
 }

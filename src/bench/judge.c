@@ -39,7 +39,8 @@ static struct target *add_target(struct bench *b, const struct scenario_target *
 	struct target *target;
 
 	if (b->n_targets == MAX_TARGETS) {
-		bench__incomplete(b, "more than %d targets: the rest is not judged", MAX_TARGETS);
+		course__incomplete(&b->course, "more than %d targets: the rest is not judged",
+				   MAX_TARGETS);
 		return NULL;
 	}
 	if (where)
@@ -60,9 +61,10 @@ static void check_phase(const struct bench *b, struct target *target, const stru
 			     b->scenario->error_bound);
 	if (p->invalid[0])
 		target__invalidate(target, "%s", p->invalid);
-	if (b->has_last)
-		target__check_accounting(target, &b->last);
-	target__check_clock(target, b->clock_step_ns, b->ended_ns - b->started_ns);
+	if (b->course.has_last)
+		target__check_accounting(target, &b->course.last);
+	target__check_clock(target, b->course.clock_step_ns,
+			    b->course.ended_ns - b->course.started_ns);
 }
 
 static void judge_rpc(struct target *target, const struct scenario_target *t, const struct phase *p)
@@ -154,7 +156,8 @@ static void judge_growth_of(struct bench *b, const struct scenario_target *t,
 	if (b->scenario->memory.rate > 0)
 		target__check_errors(target, b->memory_watch.attempted, b->memory_watch.failed,
 				     b->scenario->error_bound);
-	target__check_clock(target, b->clock_step_ns, b->ended_ns - b->started_ns);
+	target__check_clock(target, b->course.clock_step_ns,
+			    b->course.ended_ns - b->course.started_ns);
 	if (m->ended)
 		target__invalidate(target, "%s ended during the run", m->name);
 }
@@ -229,7 +232,7 @@ void bench__judge(struct bench *b)
 {
 	unsigned int i;
 
-	if (b->opts->ab_only)
+	if (b->course.opts->ab_only)
 		return;
 	for (i = 0; i < b->scenario->n_targets; i++) {
 		if (b->scenario->targets[i].metric == METRIC_MEMORY)

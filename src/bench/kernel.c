@@ -8,9 +8,9 @@
 void kernel__begin(struct bench *b, struct phase *p, struct kernel_round *k)
 {
 	memset(k, 0, sizeof(*k));
-	if (!b->wire)
+	if (!b->course.wire)
 		return;
-	k->open = !wire__read(b->wire, &k->before);
+	k->open = !wire__read(b->course.wire, &k->before);
 	if (!k->open)
 		phase__invalidate(p, "the probe could not be read");
 }
@@ -39,7 +39,7 @@ void kernel__end(struct bench *b, struct phase *p, struct kernel_round *k, const
 
 	if (!k->open)
 		return;
-	if (wire__read(b->wire, &now) || snapshot__delta(&delta, &now, &k->before)) {
+	if (wire__read(b->course.wire, &now) || snapshot__delta(&delta, &now, &k->before)) {
 		phase__invalidate(p, "the probe could not be read");
 		goto out;
 	}

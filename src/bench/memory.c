@@ -21,12 +21,12 @@ static double usage(const struct cgroup *c)
 
 void bench__measure_baseline(struct bench *b)
 {
-	b->baseline_bytes = usage(&b->run.cgroup);
+	b->baseline_bytes = usage(&b->course.run.cgroup);
 }
 
 void bench__measure_total(struct bench *b)
 {
-	b->total_bytes = usage(&b->run.cgroup);
+	b->total_bytes = usage(&b->course.run.cgroup);
 }
 
 static void add_member(struct bench *b, const char *name, const struct cgroup *cgroup,

@@ -13,6 +13,7 @@
 #include "out/figures.h"
 #include "out/json.h"
 #include "out/markdown.h"
+#include "out/outfile.h"
 #include "stack/file.h"
 
 int outdir__open(struct outdir *o, const char *path)
@@ -53,44 +54,28 @@ void outdir__close(struct outdir *o)
 	o->fd = -1;
 }
 
-static int write_stream(int fd, outdir_render_fn render, const json_t *session)
-{
-	FILE *f = fdopen(fd, "w");
-	int err;
+struct rendering {
+	outdir_render_fn render;
+	const json_t *session;
+};
 
-	if (!f) {
-		err = -errno;
-		close(fd);
-		return err;
-	}
-	errno = 0;
-	err = render(f, session);
-	if (err == -EIO && errno)
-		err = -errno; /* what the write said, not what it comes to */
-	if (!err && (fflush(f) || fsync(fd)))
-		err = -errno;
-	if (fclose(f) && !err)
-		err = -errno;
-	return err;
+/* outfile_fn. */
+static int render_to(FILE *f, void *ctx)
+{
+	const struct rendering *r = ctx;
+
+	return r->render(f, r->session);
 }
 
 int outdir__write(struct outdir *o, const char *name, outdir_render_fn render,
 		  const json_t *session)
 {
-	char temp[64];
-	int fd, err;
+	struct rendering r = {render, session};
+	int err = outfile__replace_at(o->fd, name, render_to, &r);
 
-	snprintf(temp, sizeof(temp), ".%s.%d", name, (int)getpid());
-	unlinkat(o->fd, temp, 0); /* of a run that was killed and had our pid */
-	fd = openat(o->fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-	err = fd < 0 ? -errno : write_stream(fd, render, session);
-	if (!err && renameat(o->fd, temp, o->fd, name))
-		err = -errno;
-	if (!err)
-		return 0;
-	if (fd >= 0)
-		unlinkat(o->fd, temp, 0);
-	return log_fail(err, "cannot write %s/%s: %s", o->path, name, strerror(-err));
+	if (err)
+		log_fail(err, "cannot write %s/%s: %s", o->path, name, strerror(-err));
+	return err;
 }
 
 static int dump_session(FILE *f, const json_t *session)

@@ -87,20 +87,6 @@ void phase__invalidate(struct phase *p, const char *fmt, ...)
 	log_warn("%s: %s", p->name, p->invalid);
 }
 
-void phase__add_errors(struct phase *p, const json_t *errors)
-{
-	json_t *from = (json_t *)errors;
-	void *i;
-
-	for (i = json_object_iter(from); i; i = json_object_iter_next(from, i)) {
-		const char *key = json_object_iter_key(i);
-		json_int_t n = json_integer_value(json_object_iter_value(i));
-
-		n += json_integer_value(json_object_get(p->errors, key));
-		json_object_set_new(p->errors, key, json_integer(n));
-	}
-}
-
 struct estimate phase__rate(const struct phase *p)
 {
 	struct estimate e = p->rounds ? estimate__mean(p->rate, p->rounds) : estimate__none();
@@ -121,7 +107,7 @@ static int round_on(struct bench *b, struct phase *p, uint64_t units, round_fn f
 	p->rounds++;
 	if (b->deaths)
 		phase__invalidate(p, "%s: what was measured is not what the scenario names",
-				  b->incomplete);
+				  b->course.incomplete);
 	attempted = p->attempted - attempted;
 	failed = p->failed - failed;
 	/* Something has died, and what is left does not carry the load: more rounds say no more. */
@@ -141,22 +127,23 @@ int rounds__run(struct bench *b, const char *what, struct phase *const *phases, 
 	uint64_t round, k;
 	int err = 0;
 
-	log_info("[%5.1f s] %s: %llu rounds on %zu path%s", (double)(told - b->started_ns) / 1e9,
-		 what, (unsigned long long)rounds, n, n == 1 ? "" : "s");
+	log_info("[%5.1f s] %s: %llu rounds on %zu path%s",
+		 (double)(told - b->course.started_ns) / 1e9, what, (unsigned long long)rounds, n,
+		 n == 1 ? "" : "s");
 	for (round = 0; round < rounds && !err; round++) {
 		uint64_t units = total / rounds + (round < total % rounds);
 
 		if (clock__now() - told > PROGRESS_NS) {
 			told = clock__now();
 			log_info("[%5.1f s] %s: round %llu of %llu",
-				 (double)(told - b->started_ns) / 1e9, what,
+				 (double)(told - b->course.started_ns) / 1e9, what,
 				 (unsigned long long)round + 1, (unsigned long long)rounds);
 		}
 		for (k = 0; k < n && !err; k++)
 			err = round_on(b, phases[round % 2 ? n - 1 - k : k], units, fn);
 	}
 	if (err && err != -EINTR) {
-		bench__incomplete(b, "%s could not be finished", what);
+		course__incomplete(&b->course, "%s could not be finished", what);
 		err = -ECANCELED;
 	}
 	return err;

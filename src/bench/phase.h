@@ -15,8 +15,6 @@ struct phase *phase__find(const struct bench *b, enum phase_kind kind, enum path
 			  enum rpc_mode mode);
 /* Why its numbers must not be judged; the first reason stays. */
 void phase__invalidate(struct phase *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Adds a worker's "errors" to the phase's. */
-void phase__add_errors(struct phase *p, const json_t *errors);
 /* "closed loop, direct" or "RPC closed loop, direct": a phase in the name of a target. */
 const char *phase__label(const struct phase *p, bool with_kind, char *buf, size_t size);
 

@@ -16,10 +16,13 @@
 
 #define CONNECT_MS 3000
 
-int precheck__privileges(const struct cgroup_mounts *m, bool probe)
+int precheck__host(struct cgroup_mounts *m, bool probe)
 {
-	int err = probe ? privileges__check(PRIVILEGES_BENCH) : 0;
+	int err = cgroup__mounts(m);
 
+	if (err)
+		return log_fail(err, "cannot read /proc/self/mountinfo: %s", strerror(-err));
+	err = probe ? privileges__check(PRIVILEGES_BENCH) : 0;
 	if (err)
 		return err;
 	if (!m->v2[0])
@@ -39,10 +42,10 @@ int precheck__privileges(const struct cgroup_mounts *m, bool probe)
 
 static int check_programs(struct bench *b)
 {
-	const char *program = b->opts->nats_server;
+	const char *program = b->course.opts->nats_server;
 	int err;
 
-	if (!b->opts->n_urls) {
+	if (!b->course.opts->n_urls) {
 		err = nats__version(program, b->nats_version, sizeof(b->nats_version));
 		if (err == -ENOENT)
 			return log_fail(err,
@@ -70,8 +73,8 @@ static int check_ports(const struct bench *b)
 	size_t i;
 	int err;
 
-	for (i = 0; i < b->opts->n_urls; i++) {
-		const struct url *u = &b->opts->urls[i];
+	for (i = 0; i < b->course.opts->n_urls; i++) {
+		const struct url *u = &b->course.opts->urls[i];
 
 		err = port__connects(u->host, u->port, CONNECT_MS);
 		if (err)
@@ -80,7 +83,7 @@ static int check_ports(const struct bench *b)
 					"--nats-url right?",
 					url__address(u, address, sizeof(address)), strerror(-err));
 	}
-	if (b->opts->n_urls)
+	if (b->course.opts->n_urls)
 		return 0;
 	for (i = 0; i < b->scenario->stack.n_ports; i++) {
 		unsigned int port = b->scenario->stack.ports[i];
@@ -90,25 +93,22 @@ static int check_ports(const struct bench *b)
 			return log_fail(err,
 					"cannot use port %u: %s; see who has it (ss -ltnp 'sport = "
 					":%u'), or set stack.ports to auto in %s",
-					port, strerror(-err), port, b->opts->scenario);
+					port, strerror(-err), port, b->course.opts->scenario);
 	}
 	return 0;
 }
 
 int bench__precheck(struct bench *b)
 {
-	int err = cgroup__mounts(&b->mounts);
+	int err = precheck__host(&b->course.mounts, !b->course.opts->no_probe);
 
-	if (err)
-		return log_fail(err, "cannot read /proc/self/mountinfo: %s", strerror(-err));
-	err = precheck__privileges(&b->mounts, !b->opts->no_probe);
 	if (!err)
 		err = check_programs(b);
 	if (!err)
-		err = outdir__open(&b->outdir, b->opts->out);
+		err = outdir__open(&b->course.outdir, b->course.opts->out);
 	if (err)
 		return err;
 	/* Before the ports: what a killed run left may hold them. */
-	rundir__sweep(&b->mounts);
+	rundir__sweep(&b->course.mounts);
 	return check_ports(b);
 }

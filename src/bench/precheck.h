@@ -7,7 +7,10 @@
 
 #include "stack/cgroup.h"
 
-/* Capabilities of the probe, cgroups that can be made. 0 or negative errno after log_fail(). */
-int precheck__privileges(const struct cgroup_mounts *m, bool probe);
+/*
+ * Where cgroups are mounted; capabilities of the probe, cgroups that can be made. 0 or negative
+ * errno after log_fail().
+ */
+int precheck__host(struct cgroup_mounts *m, bool probe);
 
 #endif

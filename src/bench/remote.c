@@ -17,9 +17,8 @@
 #define MAX_LINE   (256u << 20) /* a run of a million recorded calls */
 #define TAIL_LINES 5
 
-int remote__start_in(struct remote *r, const char *name, json_t *config,
-		     const struct cgroup *cgroup, const struct netns *netns, const char *log,
-		     struct watch *watch)
+int remote__start(struct remote *r, const char *name, json_t *config, const struct cgroup *cgroup,
+		  const struct netns *netns, const char *log, struct watch *watch)
 {
 	const char *role = json_string_value(json_object_get(config, "role"));
 	char parent[16];
@@ -50,12 +49,6 @@ int remote__start_in(struct remote *r, const char *name, json_t *config,
 		err = log_fail(-EPIPE, "%s does not take its configuration", name);
 	free(line);
 	return err;
-}
-
-int remote__start(struct remote *r, const char *name, json_t *config, const struct cgroup *cgroup,
-		  const char *log, struct watch *watch)
-{
-	return remote__start_in(r, name, config, cgroup, NULL, log, watch);
 }
 
 /* Reads more. 0, -EPIPE at the end, or negative errno. */

@@ -22,15 +22,12 @@ struct remote {
 };
 
 /*
- * Starts `hopscope __worker ROLE` and hands it its configuration (the reference is taken over). It
- * is not ready yet. 0 or negative errno after log_fail().
+ * Starts `hopscope __worker ROLE`, in a network namespace (NULL: ours), and hands it its
+ * configuration (the reference is taken over). It is not ready yet. 0 or negative errno after
+ * log_fail().
  */
 int remote__start(struct remote *r, const char *name, json_t *config, const struct cgroup *cgroup,
-		  const char *log, struct watch *watch);
-/* The same in a network namespace (NULL: ours). */
-int remote__start_in(struct remote *r, const char *name, json_t *config,
-		     const struct cgroup *cgroup, const struct netns *netns, const char *log,
-		     struct watch *watch);
+		  const struct netns *netns, const char *log, struct watch *watch);
 /* Waits until it is ready. 0, -EINTR, or negative errno after log_fail(). */
 int remote__await_ready(struct remote *r, unsigned int timeout_ms);
 

@@ -75,7 +75,7 @@ static int take_answer(struct phase *p, const json_t *answer)
 	p->failed += answer__count(answer, "failed");
 	p->behind_schedule += answer__count(answer, "behind_schedule");
 	p->duration_s += answer__number(answer, "duration_s");
-	phase__add_errors(p, json_object_get(answer, "errors"));
+	answer__add_counts(p->errors, json_object_get(answer, "errors"));
 	note_round(p, answer, round);
 	free(round);
 	return 0;

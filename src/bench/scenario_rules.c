@@ -290,9 +290,6 @@ static int check_memory(const struct scenario *s, const struct yaml_index *y, co
 
 int scenario_rules__apply(struct scenario *s, const struct yaml_index *y, const char *file)
 {
-	const char *why;
-	double percent;
-
 	s->has_open = yaml_index__find(y, "rpc_open");
 	s->has_events = yaml_index__find(y, "events");
 	s->has_memory = yaml_index__find(y, "memory");
@@ -300,14 +297,8 @@ int scenario_rules__apply(struct scenario *s, const struct yaml_index *y, const 
 	    scenario_bool__apply(y, file, "stack.jetstream", &s->stack.jetstream, true) ||
 	    apply_ports(s, y, file) || apply_paths(s, y, file))
 		return -EINVAL;
-	if (limit__parse(s->error_bound_text, "%", &percent, &why))
-		return scenario_rules__fail(y, file, "error_bound", "'%s': %s", s->error_bound_text,
-					    why);
-	if (percent < 0 || percent > 100)
-		return scenario_rules__fail(y, file, "error_bound",
-					    "%s is out of range: 0 %% to 100 %%",
-					    s->error_bound_text);
-	s->error_bound = percent / 100;
+	if (error_bound__apply(s->error_bound_text, &s->error_bound, y, file))
+		return -EINVAL;
 	if (check_token(y, file, "name", s->name) || check_rpc(s, y, file) ||
 	    check_events(s, y, file) || check_memory(s, y, file))
 		return -EINVAL;

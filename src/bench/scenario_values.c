@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -134,6 +135,32 @@ int scenario_numbers__say(const void *s, const struct scenario_number *numbers, 
 		err = fn(ctx, n->path, text);
 	}
 	return err;
+}
+
+int scenario_name__check(const char *name, const struct yaml_index *y, const char *file)
+{
+	const char *c;
+
+	for (c = name; *c; c++)
+		if (!isalnum((unsigned char)*c) && *c != '-' && *c != '_')
+			return scenario_rules__fail(
+				y, file, "name", "'%s': letters, digits, - and _ are wanted", name);
+	return 0;
+}
+
+int error_bound__apply(const char *text, double *bound, const struct yaml_index *y,
+		       const char *file)
+{
+	const char *why;
+	double percent;
+
+	if (limit__parse(text, "%", &percent, &why))
+		return scenario_rules__fail(y, file, "error_bound", "'%s': %s", text, why);
+	if (percent < 0 || percent > 100)
+		return scenario_rules__fail(y, file, "error_bound",
+					    "%s is out of range: 0 %% to 100 %%", text);
+	*bound = percent / 100;
+	return 0;
 }
 
 int target_metric__apply(const char *given, const char *(*name)(unsigned int i), unsigned int n,

@@ -50,6 +50,15 @@ int scenario_numbers__say(const void *s, const struct scenario_number *numbers, 
 /* "15 ms", "55 MB", "1 %", "50000" in the unit of the metric. 0, or -EINVAL with *why set. */
 int limit__parse(const char *text, const char *unit, double *value, const char **why);
 
+/* A scenario's name: letters, digits, - and _. 0 or -EINVAL after log_fail(). */
+int scenario_name__check(const char *name, const struct yaml_index *y, const char *file);
+
+/* The share of failures, a ratio, from which on a latency is INVALID. 0 or -EINVAL after
+ * log_fail().
+ */
+int error_bound__apply(const char *text, double *bound, const struct yaml_index *y,
+		       const char *file);
+
 /* The place of a target's metric among n names. 0 or -EINVAL after log_fail(). */
 int target_metric__apply(const char *given, const char *(*name)(unsigned int i), unsigned int n,
 			 unsigned int *metric, const struct yaml_index *y, const char *file,

@@ -2,13 +2,9 @@
 /* The session document, as docs/session.md has it: everything that a report may say. */
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
-#include "bench/ending.h"
 #include "bench/phase.h"
 #include "out/json.h"
-#include "stack/clock.h"
-#include "stack/file.h"
 
 /* Sets a key, or marks the whole as failed; so callers check once, at the end. */
 static void set(json_t *o, const char *key, json_t *value, bool *failed)
@@ -22,12 +18,6 @@ static json_t *count(uint64_t n)
 	return json_integer((json_int_t)n);
 }
 
-static int add_setting(void *ctx, const char *key, const char *value)
-{
-	return json_array_append_new(ctx,
-				     json_pack("[o,o]", session__text(key), session__text(value)));
-}
-
 /* The settings of the file, then those of the command line. */
 static json_t *configuration(const struct bench *b)
 {
@@ -35,17 +25,18 @@ static json_t *configuration(const struct bench *b)
 	char address[URL_HOST_LEN + 16], text[64];
 	size_t i;
 
-	scenario__settings(b->scenario, add_setting, list);
-	for (i = 0; i < b->opts->n_urls; i++)
-		add_setting(list, "--nats-url",
-			    url__address(&b->opts->urls[i], address, sizeof(address)));
-	if (b->opts->no_probe)
-		add_setting(list, "--no-probe", "true");
-	if (b->opts->ab || b->opts->ab_only) {
+	scenario__settings(b->scenario, course__add_setting, list);
+	for (i = 0; i < b->course.opts->n_urls; i++)
+		course__add_setting(
+			list, "--nats-url",
+			url__address(&b->course.opts->urls[i], address, sizeof(address)));
+	if (b->course.opts->no_probe)
+		course__add_setting(list, "--no-probe", "true");
+	if (b->course.opts->ab || b->course.opts->ab_only) {
 		snprintf(text, sizeof(text), "%lld", (long long)b->scenario->ab.slices);
-		add_setting(list, "ab.slices", text);
+		course__add_setting(list, "ab.slices", text);
 		snprintf(text, sizeof(text), "%g", b->scenario->ab.seconds);
-		add_setting(list, "ab.seconds", text);
+		course__add_setting(list, "ab.seconds", text);
 	}
 	return list;
 }
@@ -218,35 +209,14 @@ static json_t *differences(const struct bench *b)
 
 json_t *bench__session(const struct bench *b)
 {
-	json_t *o = json_object();
-	bool failed = false;
+	json_t *o = course__session(&b->course, NULL, b->scenario->name, b->scenario->title);
 
-	set(o, "schema", json_integer(SESSION_SCHEMA), &failed);
-	set(o, "tool", json_pack("{s:s,s:s}", "name", "hopscope", "version", HOPSCOPE_VERSION),
-	    &failed);
-	set(o, "scenario",
-	    json_pack("{s:o,s:o,s:o}", "name", session__text(b->scenario->name), "file",
-		      session__text(path__name(b->opts->scenario)), "title",
-		      session__text(b->scenario->title)),
-	    &failed);
-	set(o, "started", ending__started(&b->started), &failed);
-	set(o, "duration_s", session__number((double)(b->ended_ns - b->started_ns) / 1e9), &failed);
-	set(o, "complete", json_boolean(!b->incomplete[0]), &failed);
-	set(o, "incomplete_reason", session__text(b->incomplete[0] ? b->incomplete : NULL),
-	    &failed);
-	set(o, "environment", bench__environment(b), &failed);
-	set(o, "configuration", configuration(b), &failed);
-	set(o, "phases", phases(b), &failed);
-	set(o, "differences", differences(b), &failed);
-	set(o, "series", b->has_last ? session__series(&b->last, true) : json_array(), &failed);
-	set(o, "accounting", b->has_last ? session__accounting(&b->last) : json_null(), &failed);
-	set(o, "overhead",
-	    ending__overhead(b->has_last ? &b->last : NULL, b->has_cost ? &b->cost : NULL),
-	    &failed);
-	set(o, "containers", containers(b), &failed);
-	set(o, "targets", session__targets(b->targets, b->n_targets), &failed);
-	if (!failed)
-		return o;
-	json_decref(o);
-	return NULL;
+	session__put(&o, "environment", bench__environment(b));
+	session__put(&o, "configuration", configuration(b));
+	session__put(&o, "phases", phases(b));
+	session__put(&o, "differences", differences(b));
+	course__put_probe(&o, &b->course, true);
+	session__put(&o, "containers", containers(b));
+	session__put(&o, "targets", session__targets(b->targets, b->n_targets));
+	return o;
 }

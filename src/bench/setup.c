@@ -9,29 +9,16 @@
 
 #include "bench/bench.h"
 #include "log.h"
-#include "stack/clock.h"
 #include "stack/file.h"
 
-#define READY_MS     30000
-#define WARMUP_MS    30000
-#define CONNECT_MS   10000
-#define WARMUP_CALLS 20
-#define TIMEOUT_SLACK_S                                                          \
-	2 /* the probe waits longer than the client: a late answer is no mystery \
-	   */
+#define READY_MS	30000
+#define WARMUP_MS	30000
+#define CONNECT_MS	10000
+#define WARMUP_CALLS	20
 #define COPIES_OF_EVENT 12
 #define MIN_OPEN	(1u << 16)
 #define MAX_OPEN	(1u << 20)
 #define STREAM		"HOPSCOPE_BENCH"
-
-static int make_cgroups(struct bench *b)
-{
-	int err = cgroup__create(&b->run.cgroup, true);
-
-	if (!err)
-		err = cgroup__plan_child(&b->load, &b->run.cgroup, "load");
-	return err ? err : cgroup__create(&b->load, false);
-}
 
 /*
  * Copies of events that carry a reply subject and that their receivers do not answer (subscriber,
@@ -44,24 +31,13 @@ static uint32_t open_exchanges(const struct scenario *s)
 	return n > MAX_OPEN ? MAX_OPEN : n < MIN_OPEN ? MIN_OPEN : (uint32_t)n;
 }
 
-/* The probe looks at nothing but what this run starts. */
 static int start_probe(struct bench *b)
 {
-	struct wire_opts opts = {.n_cgroups = 1,
-				 .protos = 1u << PROTO_NATS,
+	struct wire_opts opts = {.protos = 1u << PROTO_NATS,
 				 .max_overflow = open_exchanges(b->scenario)};
-	int err;
+	int err = course__open_probe(&b->course, &opts, b->scenario->rpc.timeout_ms);
 
-	if (b->opts->no_probe)
-		return 0;
-	opts.timeout_ns =
-		(uint64_t)b->scenario->rpc.timeout_ms * NS_PER_MS + TIMEOUT_SLACK_S * NS_PER_S;
-	err = cgroup2__find(b->run.cgroup.v2, &opts.cgroups[0], &opts.cgroup_levels[0]);
-	if (err)
-		return log_fail(err, "cannot find the cgroup %s: %s", b->run.cgroup.v2,
-				strerror(-err));
-	err = wire__open(&b->wire, &opts);
-	return err ? err : wire__attach(b->wire);
+	return err || !b->course.wire ? err : wire__attach(b->course.wire);
 }
 
 static int start_brokers(struct bench *b)
@@ -71,28 +47,29 @@ static int start_brokers(struct bench *b)
 		.nodes = (size_t)s->stack.nodes,
 		.jetstream = s->stack.jetstream,
 		.ports = s->stack.n_ports ? s->stack.ports : NULL,
-		.program = b->opts->nats_server,
+		.program = b->course.opts->nats_server,
 	};
 	size_t i;
 	int err = 0;
 
-	if (!b->opts->n_urls)
-		err = stack__start(&b->stack, &opts, &b->run, &b->watch);
+	if (!b->course.opts->n_urls)
+		err = stack__start(&b->stack, &opts, &b->course.run, &b->course.watch);
 	if (err || !bench__has_path(b, PATH_FORWARDED))
 		return err;
 	for (i = 0; i < b->stack.n_nodes && !err; i++)
-		err = stack__forward(&b->stack, "127.0.0.1", b->stack.nodes[i].client, &b->run,
-				     &b->watch);
-	for (i = 0; i < b->opts->n_urls && !err; i++)
-		err = stack__forward(&b->stack, b->opts->urls[i].host, b->opts->urls[i].port,
-				     &b->run, &b->watch);
+		err = stack__forward(&b->stack, "127.0.0.1", b->stack.nodes[i].client,
+				     &b->course.run, &b->course.watch);
+	for (i = 0; i < b->course.opts->n_urls && !err; i++)
+		err = stack__forward(&b->stack, b->course.opts->urls[i].host,
+				     b->course.opts->urls[i].port, &b->course.run,
+				     &b->course.watch);
 	return err;
 }
 
 /* Where clients connect on a path: the list turned by `first`, so that they spread over nodes. */
 static json_t *urls(const struct bench *b, enum path path, size_t first)
 {
-	size_t n = b->opts->n_urls ? b->opts->n_urls : b->stack.n_nodes;
+	size_t n = b->course.opts->n_urls ? b->course.opts->n_urls : b->stack.n_nodes;
 	char text[URL_LEN + URL_HOST_LEN + 32];
 	json_t *list = json_array();
 	size_t i;
@@ -101,8 +78,8 @@ static json_t *urls(const struct bench *b, enum path path, size_t first)
 		size_t k = (first + i) % n;
 		struct url u = {.host = "127.0.0.1"};
 
-		if (b->opts->n_urls)
-			u = b->opts->urls[k];
+		if (b->course.opts->n_urls)
+			u = b->course.opts->urls[k];
 		else
 			u.port = b->stack.nodes[k].client;
 		if (path == PATH_FORWARDED) {
@@ -127,14 +104,14 @@ static int start_worker(struct bench *b, struct remote *r, const char *name, jso
 			const struct cgroup *cgroup)
 {
 	char log[PATH_MAX];
-	int err = path__format(log, "%s/%s.log", b->run.path, name);
+	int err = path__format(log, "%s/%s.log", b->course.run.path, name);
 
 	if (!config || err) {
 		json_decref(config);
 		return log_fail(err ? err : -ENOMEM, "cannot start %s: %s", name,
 				strerror(err ? -err : ENOMEM));
 	}
-	return remote__start(r, name, config, cgroup, log, &b->watch);
+	return remote__start(r, name, config, cgroup, NULL, log, &b->course.watch);
 }
 
 static int start_service(struct bench *b, size_t i)
@@ -147,7 +124,7 @@ static int start_service(struct bench *b, size_t i)
 
 	snprintf(service->name, sizeof(service->name), "svc-%zu", i + 1);
 	b->n_services = i + 1;
-	err = cgroup__plan_child(&service->cgroup, &b->run.cgroup, service->name);
+	err = cgroup__plan_child(&service->cgroup, &b->course.run.cgroup, service->name);
 	if (!err)
 		err = cgroup__create(&service->cgroup, false);
 	if (err)
@@ -263,26 +240,28 @@ static int start_load(struct bench *b)
 		err = start_rpc(b, s->paths[i]);
 	for (i = 0; i < s->n_paths && !err; i++)
 		err = remote__await_ready(&b->rpc[s->paths[i]], READY_MS);
-	if (!err && s->has_events && !b->opts->ab_only)
+	if (!err && s->has_events && !b->course.opts->ab_only)
 		err = start_events(b);
 	for (i = 0; i < s->n_paths && !err; i++)
 		err = warm_up(b, s->paths[i]);
 	return err;
 }
 
-int bench__setup(struct bench *b)
+int bench__setup(void *run)
 {
-	int err = rundir__create(&b->run, &b->mounts);
+	struct bench *b = run;
+	int err = cgroup__plan_child(&b->load, &b->course.run.cgroup, "load");
 
 	if (!err)
-		err = make_cgroups(b);
+		err = cgroup__create(&b->load, false);
 	if (!err)
 		err = start_probe(b);
 	if (err)
 		return err;
-	if (b->opts->n_urls)
-		log_info("[%5.1f s] using %zu broker%s that run%s", 0.0, b->opts->n_urls,
-			 b->opts->n_urls == 1 ? "" : "s", b->opts->n_urls == 1 ? "s" : "");
+	if (b->course.opts->n_urls)
+		log_info("[%5.1f s] using %zu broker%s that run%s", 0.0, b->course.opts->n_urls,
+			 b->course.opts->n_urls == 1 ? "" : "s",
+			 b->course.opts->n_urls == 1 ? "s" : "");
 	else
 		log_info("[%5.1f s] starting %lld nats-server node%s", 0.0,
 			 (long long)b->scenario->stack.nodes,
@@ -290,20 +269,20 @@ int bench__setup(struct bench *b)
 	err = start_brokers(b);
 	if (err)
 		return err;
-	log_info("[%5.1f s] starting %lld services and the load",
-		 (double)(clock__now() - b->started_ns) / 1e9,
+	log_info("[%5.1f s] starting %lld services and the load", course__elapsed(&b->course),
 		 (long long)b->scenario->services.count);
 	err = start_services(b);
 	if (!err)
 		err = start_load(b);
-	return err ? err : watch__poll(&b->watch);
+	return err ? err : watch__poll(&b->course.watch);
 }
 
-void bench__teardown(struct bench *b, unsigned int grace_ms)
+void bench__teardown(void *run, unsigned int grace_ms)
 {
+	struct bench *b = run;
 	struct child *list[MAX_SERVICES + 2 * PATH_COUNT + 1];
 	size_t i, n = 0;
-	int impatient = b->watch.signals;
+	int impatient = b->course.watch.signals;
 
 	/* The load first: the publisher takes its stream away while there is a cluster. */
 	for (i = 0; i < PATH_COUNT; i++) {
@@ -322,7 +301,4 @@ void bench__teardown(struct bench *b, unsigned int grace_ms)
 	remote__free(&b->subscriber);
 	for (i = 0; i < b->n_services; i++)
 		remote__free(&b->services[i].remote);
-	wire__close(b->wire);
-	b->wire = NULL;
-	rundir__remove(&b->run);
 }

@@ -78,9 +78,10 @@ static const char usage_text[] =
 	"      --host-root DIR  where the host's files are seen, for names of containers\n"
 	"  -q, -v, -h           quiet, verbose, help\n"
 	"\n"
-	"Needs CAP_BPF and CAP_PERFMON, for other users' processes CAP_SYS_PTRACE; --allocs that "
-	"and\n"
-	"CAP_CHECKPOINT_RESTORE. CAP_DAC_READ_SEARCH gives containers their names.\n"
+	"Needs CAP_BPF and CAP_PERFMON, for other users' processes CAP_SYS_PTRACE; --allocs "
+	"that,\n"
+	"CAP_CHECKPOINT_RESTORE and CAP_DAC_READ_SEARCH, which also gives containers their "
+	"names.\n"
 	"\n"
 	"exit codes: 0 reported, also when the process ended meanwhile; 1 a run-time error; 2 "
 	"usage\n";

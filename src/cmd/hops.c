@@ -38,11 +38,13 @@ struct hops_cmd {
 	uint64_t left_out_all;	  /* of the whole run */
 	struct output svg, md;
 	const char *from;
+	bool watches; /* an option was given that means nothing to --from */
 };
 
 static const char usage_text[] =
 	"usage: hopscope hops [options] [filters]\n"
-	"       hopscope hops --from FILE [options]\n"
+	"       hopscope hops --from FILE [--rows N] [--route GLOB] [--json] [--svg FILE]\n"
+	"                     [--md FILE]\n"
 	"\n"
 	"Where the time of a round trip goes, hop by hop: by route and way, the sockets that a\n"
 	"request and its reply passed, and the time between each of them. Means add up.\n"
@@ -64,8 +66,7 @@ static const char usage_text[] =
 	"hops are missing. --route is applied to whole round trips.\n"
 	"→ there, ← back, ● where it is answered. network: between the two ends of a connection;\n"
 	"a program: in it, between two of its sockets; not visible: a tunnel, TLS, another host.\n"
-	"queued: of it, in a socket's queue, to be read. Needs CAP_BPF, CAP_PERFMON and\n"
-	"CAP_NET_ADMIN.\n";
+	"queued: of it, in a socket's queue, to be read. " LIVE_HELP_NEEDS;
 
 enum {
 	OPT_SLOWEST = 1,
@@ -92,6 +93,21 @@ static const struct option options[] = {
 	{},
 };
 
+static bool is_for_records(int opt)
+{
+	switch (opt) {
+	case 'n':
+	case 'q':
+	case 'v':
+	case OPT_SVG:
+	case OPT_MD:
+	case OPT_FROM:
+	case LIVE_OPT_JSON:
+	case FILTER_OPT_ROUTE: return true;
+	}
+	return false;
+}
+
 static int set_option(struct hops_cmd *h, int opt, const char *arg)
 {
 	struct wire_opts *w = &h->live.wire;
@@ -113,9 +129,11 @@ static int set_option(struct hops_cmd *h, int opt, const char *arg)
 	return live__option(&h->live, opt, arg);
 }
 
-/* Standard output is for one of them. */
 static int check(const struct hops_cmd *h)
 {
+	if (h->from && h->watches)
+		return log_fail(-EINVAL, "--from prints what was recorded: only --rows, --route, "
+					 "--json, --svg and --md go with it");
 	if (output__is_stdout(h->svg.path) + output__is_stdout(h->md.path) + h->live.json > 1)
 		return log_fail(-EINVAL, "only one of the outputs can go to standard output");
 	return 0;
@@ -133,6 +151,7 @@ static int parse(struct hops_cmd *h, int argc, char **argv)
 		}
 		if (opt == '?' || set_option(h, opt, optarg))
 			return 1 + EXIT_USAGE;
+		h->watches |= !is_for_records(opt);
 	}
 	if (optind < argc) {
 		log_fail(-EINVAL, "hops takes no argument: '%s'; see hopscope hops --help",
@@ -202,61 +221,47 @@ static void drain(void *ctx)
 
 /* ---- output */
 
-static int write_failed(const struct output *o, int err)
-{
-	return log_fail(err, "cannot write %s: %s", o->path, strerror(-err));
-}
+/* Of a whole run, to be written to a file. */
+struct whole {
+	const struct waterfalls *w;
+	const struct exchanges *e;
+	size_t max_rows;
+	double seconds; /* NaN: not known */
+};
 
-/* The paths that are shown, and behind them exchanges one by one. */
-static int write_svg(struct hops_cmd *h, const struct waterfalls *w, const struct exchanges *e,
-		     double seconds)
+/* outfile_fn. */
+static int write_svg(FILE *out, void *ctx)
 {
-	size_t n = h->table.max_rows && h->table.max_rows < w->n ? h->table.max_rows : w->n;
-	struct waterfall *v = calloc(n + e->n + 1, sizeof(*v));
+	const struct whole *a = ctx;
 	char title[80] = "Where the time of round trips goes";
-	int err = v ? output__begin(&h->svg) : -ENOMEM;
 
-	if (seconds > 0)
+	if (a->seconds > 0)
 		snprintf(title, sizeof(title), "Where the time of round trips goes: %.1f s",
-			 seconds);
-	if (!err) {
-		for (size_t i = 0; i < n; i++)
-			v[i] = w->v[i];
-		for (size_t i = 0; i < e->n; i++)
-			v[n + i] = e->v[i];
-		err = hops_svg__print(h->svg.file, v, n + e->n, w->n - n, title);
-	}
-	free(v);
-	return err ? write_failed(&h->svg, err) : 0;
+			 a->seconds);
+	return hops_svg__print(out, a->w, a->max_rows, a->e->v, a->e->n, title);
 }
 
-static int write_md(struct hops_cmd *h, const struct waterfalls *w)
+/* outfile_fn. */
+static int write_md(FILE *out, void *ctx)
 {
+	const struct whole *a = ctx;
 	json_t *o = json_object();
 	struct text t = {0};
-	int err = output__begin(&h->md);
 
-	session__put(&o, "hops", session__hops(w));
-	session__put(&o, "hop_accounting", session__hop_accounting(w->count));
-	md__hops(&t, o, h->table.max_rows);
-	if (!err && (!o || t.failed))
-		err = -ENOMEM;
-	if (!err && (fwrite(t.data, 1, t.len, h->md.file) != t.len || fflush(h->md.file)))
-		err = -EIO;
+	session__put(&o, "hops", session__hops(a->w));
+	session__put(&o, "hop_accounting", session__hop_accounting(a->w->count));
+	t.failed = !o;
+	md__hops(&t, o, a->max_rows);
 	json_decref(o);
-	text__free(&t);
-	return err ? write_failed(&h->md, err) : 0;
+	return text__print(&t, out);
 }
 
 static int print_exchanges(const struct hops_cmd *h, const struct exchanges *e, const char *what)
 {
-	int err;
-
 	if (!e->n)
 		return 0;
 	printf("\n%s: %zu\n", what, e->n);
-	err = hops_table__timelines(stdout, e->v, e->n, &h->table);
-	return err ? err : fflush(stdout) ? -EIO : 0;
+	return hops_table__timelines(stdout, e->v, e->n, &h->table);
 }
 
 static int print_text(struct hops_cmd *h, const struct waterfalls *w, const struct snapshot *s,
@@ -293,11 +298,10 @@ static bool is_stdout_taken(const struct hops_cmd *h)
 static int write_files(struct hops_cmd *h, const struct waterfalls *w, const struct exchanges *e,
 		       double seconds)
 {
-	int err = 0, rc;
+	struct whole a = {w, e, h->table.max_rows, seconds};
+	int err = h->svg.file ? output__write(&h->svg, write_svg, &a) : 0;
+	int rc = h->md.file ? output__write(&h->md, write_md, &a) : 0;
 
-	if (h->svg.file)
-		err = write_svg(h, w, e, seconds);
-	rc = h->md.file ? write_md(h, w) : 0;
 	return err ? err : rc;
 }
 
@@ -345,14 +349,18 @@ static int print(void *ctx, struct snapshot *s, bool final)
 
 /* ---- what was recorded */
 
-static void keep_wanted(const struct hops_cmd *h, struct waterfalls *w)
+static void keep_wanted(const struct hops_cmd *h, json_t *o)
 {
-	size_t kept = 0;
+	static const char *const lists[] = {"series", "hops", "timelines"};
 
-	for (size_t i = 0; i < w->n; i++)
-		if (filter__passes(&h->live.view, w->v[i].route))
-			w->v[kept++] = w->v[i];
-	w->n = kept;
+	for (size_t k = 0; k < sizeof(lists) / sizeof(lists[0]); k++) {
+		json_t *list = json_object_get(o, lists[k]);
+
+		for (size_t i = json_array_size(list); i-- > 0;)
+			if (!filter__passes(&h->live.view,
+					    session__get_text(json_array_get(list, i), "route")))
+				json_array_remove(list, i);
+	}
 }
 
 static int render_text(struct hops_cmd *h, const struct waterfalls *w, const struct exchanges *e)
@@ -373,13 +381,14 @@ static int render(struct hops_cmd *h)
 	json_t *o = hops_json__last_line(h->from, why, sizeof(why));
 	int err = o ? 0 : -EINVAL, rc;
 
+	if (o)
+		keep_wanted(h, o);
 	err = err ? err : hops_json__load(&w, o, why, sizeof(why));
 	err = err ? err : hops_json__load_timelines(&e.v, &e.n, o, why, sizeof(why));
 	if (err) {
 		log_fail(err, "cannot read %s: %s", h->from, why);
 		goto out;
 	}
-	keep_wanted(h, &w);
 	err = write_files(h, &w, &e, session__get_number(o, "duration_s"));
 	if (h->live.json)
 		rc = json__print_line(stdout, o);

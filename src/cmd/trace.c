@@ -35,10 +35,7 @@ static const char usage_text[] =
 	"roles: client (PUB out, the full round trip), broker (PUB in), broker_out (MSG out),\n"
 	"service (MSG in, the responder's own time), route / route_in (between brokers),\n"
 	"relay* (a forwarder's sockets); HTTP, Redis: client (request out), server (request in).\n"
-	"ttfb: time to the first byte of the response. Needs CAP_BPF, CAP_PERFMON and\n"
-	"CAP_NET_ADMIN; --tls CAP_SYS_PTRACE and CAP_CHECKPOINT_RESTORE, too; "
-	"CAP_DAC_READ_SEARCH gives\n"
-	"containers their names.\n";
+	"ttfb: time to the first byte of the response. " LIVE_HELP_NEEDS;
 
 enum { OPT_SLOW = 1, OPT_SAMPLE, OPT_TREE };
 

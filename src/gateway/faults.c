@@ -54,7 +54,8 @@ static void act(struct gwrun *r, bool undo)
 	}
 	if (f->fault->kind == FAULT_RESET && !f->resets)
 		gw_phase__invalidate(p, "there was no connection to reset");
-	log_info("[%5.1f s] %s: %s", gwrun__elapsed(r), f->fault->name, undo ? "undone" : "done");
+	log_info("[%5.1f s] %s: %s", course__elapsed(&r->course), f->fault->name,
+		 undo ? "undone" : "done");
 	r->await_health = undo;
 }
 
@@ -88,20 +89,6 @@ uint64_t gwrun__do_faults(struct gwrun *r)
 	return r->await_health ? clock__now() + HEALTH_EACH : UINT64_MAX;
 }
 
-static void add_counts(json_t *into, const json_t *from)
-{
-	json_t *o = (json_t *)from;
-	void *i;
-
-	for (i = json_object_iter(o); i; i = json_object_iter_next(o, i)) {
-		const char *key = json_object_iter_key(i);
-		json_int_t n = json_integer_value(json_object_iter_value(i)) +
-			       json_integer_value(json_object_get(into, key));
-
-		json_object_set_new(into, key, json_integer(n));
-	}
-}
-
 /* What calls met that were due in the fault's bucket or later. */
 static void take_seen(struct gw_phase *p, const json_t *answer)
 {
@@ -114,8 +101,8 @@ static void take_seen(struct gw_phase *p, const json_t *answer)
 		if (answer__count(b, "t_ns") + (uint64_t)(p->bucket_s * 1e9) <=
 		    p->fault.done.begin_ns)
 			continue;
-		add_counts(p->fault.codes, json_object_get(b, "codes"));
-		add_counts(p->fault.errors, json_object_get(b, "errors"));
+		answer__add_counts(p->fault.codes, json_object_get(b, "codes"));
+		answer__add_counts(p->fault.errors, json_object_get(b, "errors"));
 	}
 }
 
@@ -216,13 +203,13 @@ static int run_fault(struct gwrun *r, const struct gw_fault *f)
 	if (!p)
 		return log_fail(-ENOMEM, "out of memory");
 	p->fault.fault = f;
-	log_info("[%5.1f s] fault: %s, under %g requests/s for %g s", gwrun__elapsed(r), f->name,
-		 s->faults.rate, seconds);
+	log_info("[%5.1f s] fault: %s, under %g requests/s for %g s", course__elapsed(&r->course),
+		 f->name, s->faults.rate, seconds);
 	r->faulty = p;
 	r->fault_ns = clock__now() + START_LEAD_NS + (uint64_t)(s->faults.before * 1e9);
 	r->undo_ns = f->kind == FAULT_RESET ? 0 : UINT64_MAX;
-	if (!r->watch.next_ns || r->fault_ns < r->watch.next_ns)
-		r->watch.next_ns = r->fault_ns;
+	if (!r->course.watch.next_ns || r->fault_ns < r->course.watch.next_ns)
+		r->course.watch.next_ns = r->fault_ns;
 	err = gw_phase__drive(r, p, (uint64_t)(seconds * s->faults.rate + 0.5),
 			      (unsigned int)s->faults.bucket_ms);
 	r->faulty = NULL;

@@ -18,8 +18,8 @@ static struct target *add_target(struct gwrun *r, const struct gw_target *t, con
 	struct target *target;
 
 	if (r->n_targets == GW_MAX_TARGETS) {
-		gwrun__incomplete(r, "more than %d targets: the rest is not judged",
-				  GW_MAX_TARGETS);
+		course__incomplete(&r->course, "more than %d targets: the rest is not judged",
+				   GW_MAX_TARGETS);
 		return NULL;
 	}
 	snprintf(name, sizeof(name), where ? "%s (%s)" : "%s", gw_metric__title(t->metric), where);
@@ -45,7 +45,8 @@ static struct gw_phase *find_phase(const struct gwrun *r, enum gw_phase_kind kin
 
 static void check_clock(const struct gwrun *r, struct target *target)
 {
-	target__check_clock(target, r->clock_step_ns, r->ended_ns - r->started_ns);
+	target__check_clock(target, r->course.clock_step_ns,
+			    r->course.ended_ns - r->course.started_ns);
 }
 
 /* What was never sent could not fail: a load of which much is missing is no load. */
@@ -71,8 +72,8 @@ static void check_phase(const struct gwrun *r, struct target *target, const stru
 	if (p->invalid[0])
 		target__invalidate(target, "%s", p->invalid);
 	check_sent(r, target, p);
-	if (r->has_last)
-		target__check_accounting(target, &r->last);
+	if (r->course.has_last)
+		target__check_accounting(target, &r->course.last);
 	check_clock(r, target);
 }
 

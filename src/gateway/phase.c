@@ -209,7 +209,7 @@ static void take_kernel(struct gwrun *r, struct gw_phase *p, const struct snapsh
 	uint64_t answers = sum(p->codes), given_up = sum(p->errors) - p->bad_bodies;
 	size_t i;
 
-	if (wire__read(r->wire, &now) || snapshot__delta(&delta, &now, before)) {
+	if (wire__read(r->course.wire, &now) || snapshot__delta(&delta, &now, before)) {
 		gw_phase__invalidate(p, "the probe could not be read");
 		goto out;
 	}
@@ -263,7 +263,7 @@ int gw_phase__drive(struct gwrun *r, struct gw_phase *p, uint64_t calls, unsigne
 	int err;
 
 	p->scheduled = calls;
-	if (r->wire && wire__read(r->wire, &before))
+	if (r->course.wire && wire__read(r->course.wire, &before))
 		gw_phase__invalidate(p, "the probe could not be read");
 	begin = machine__read();
 	begin_ns = clock__now();
@@ -273,7 +273,7 @@ int gw_phase__drive(struct gwrun *r, struct gw_phase *p, uint64_t calls, unsigne
 		p->machine =
 			machine__percent(&begin, &end, (double)(clock__now() - begin_ns) / 1e9);
 		err = take_answer(p, answer, bucket_ms);
-		if (!err && r->wire && !p->invalid[0])
+		if (!err && r->course.wire && !p->invalid[0])
 			take_kernel(r, p, &before);
 		if (!err && counted)
 			take_upstream(r, p, &api);
@@ -300,17 +300,17 @@ static int measure_cost(struct gwrun *r)
 	json_t *answer = NULL;
 	int err;
 
-	if (!r->wire)
+	if (!r->course.wire)
 		return 0;
-	log_info("[%5.1f s] the probe's own cost", gwrun__elapsed(r));
-	err = wire__statistics(r->wire, true);
+	log_info("[%5.1f s] the probe's own cost", course__elapsed(&r->course));
+	err = wire__statistics(r->course.wire, true);
 	if (err) {
 		log_warn("the kernel does not give BPF statistics: %s; no figure of the probe's "
 			 "cost",
 			 strerror(-err));
 		return 0;
 	}
-	err = wire__read(r->wire, &before);
+	err = wire__read(r->course.wire, &before);
 	if (!err)
 		err = remote__call(&r->client,
 				   json_pack("{s:s,s:s,s:i,s:f,s:I,s:f,s:s,s:s,s:I,s:I}", "cmd",
@@ -321,9 +321,9 @@ static int measure_cost(struct gwrun *r)
 					     (json_int_t)r->scenario->client.payload, "seed",
 					     (json_int_t)COST_SEED),
 				   30000, &answer);
-	if (!err && !wire__read(r->wire, &now))
-		r->has_cost = !snapshot__delta(&r->cost, &now, &before);
-	wire__statistics(r->wire, false);
+	if (!err && !wire__read(r->course.wire, &now))
+		r->course.has_cost = !snapshot__delta(&r->course.cost, &now, &before);
+	wire__statistics(r->course.wire, false);
 	snapshot__free(&before);
 	snapshot__free(&now);
 	json_decref(answer);
@@ -336,8 +336,8 @@ static int run_response(struct gwrun *r)
 
 	if (!p)
 		return log_fail(-ENOMEM, "out of memory");
-	log_info("[%5.1f s] response time: %lld requests, %lld at a time", gwrun__elapsed(r),
-		 (long long)r->scenario->response.calls,
+	log_info("[%5.1f s] response time: %lld requests, %lld at a time",
+		 course__elapsed(&r->course), (long long)r->scenario->response.calls,
 		 (long long)r->scenario->response.concurrency);
 	return gw_phase__drive(r, p, (uint64_t)r->scenario->response.calls, 0);
 }
@@ -353,7 +353,7 @@ static int run_open(struct gwrun *r, enum gw_phase_kind kind, double rate, doubl
 	p = gw_phase__add(r, kind, name, rate, offered);
 	if (!p)
 		return log_fail(-ENOMEM, "out of memory");
-	log_info("[%5.1f s] %s: %g s", gwrun__elapsed(r), name, seconds);
+	log_info("[%5.1f s] %s: %g s", course__elapsed(&r->course), name, seconds);
 	return gw_phase__drive(r, p, (uint64_t)(offered * seconds + 0.5), LOAD_BUCKET_MS);
 }
 
@@ -369,8 +369,9 @@ static int run_loads(struct gwrun *r)
 	return err;
 }
 
-int gwrun__phases(struct gwrun *r)
+int gwrun__phases(void *run)
 {
+	struct gwrun *r = run;
 	const struct gw_scenario *s = r->scenario;
 	int err;
 
@@ -386,8 +387,8 @@ int gwrun__phases(struct gwrun *r)
 	if (!err && s->memory.seconds > 0)
 		err = run_open(r, GW_STEADY, s->memory.rate, s->memory.rate, s->memory.seconds);
 	if (err && err != -EINTR) {
-		gwrun__incomplete(r, "%s could not be finished",
-				  r->n_phases ? r->phases[r->n_phases - 1]->name : "the run");
+		course__incomplete(&r->course, "%s could not be finished",
+				   r->n_phases ? r->phases[r->n_phases - 1]->name : "the run");
 		err = -ECANCELED;
 	}
 	return err;

@@ -3,8 +3,9 @@
  * One run of a gateway scenario: what it was asked for, what it started, what it measured.
  *
  *	gwrun__run()  preconditions (precheck.c) -> stack and load worker (setup.c) -> phases
- *(phase.c, faults.c) while the containers are read (sampler.c) -> verdicts (judge.c) -> session
- *(session.c, session_phase.c). Whatever happens, teardown.
+ *		      (phase.c, faults.c) while the containers are read (sampler.c) -> verdicts
+ *		      (judge.c) -> session (session.c, session_phase.c). Whatever happens,
+ *		      teardown. The order is bench/course.c's.
  */
 #ifndef HOPSCOPE_GATEWAY_RUN_H
 #define HOPSCOPE_GATEWAY_RUN_H
@@ -18,7 +19,6 @@
 
 #include "bench/bench.h"
 #include "bench/machine.h"
-#include "bench/outdir.h"
 #include "bench/remote.h"
 #include "gateway/scenario.h"
 #include "model/growth.h"
@@ -122,23 +122,13 @@ struct gw_growth {
 #define GW_MAX_GROWTHS (GATEWAY_COUNT * (GW_MAX_FAULTS + 1))
 
 struct gwrun {
-	const struct bench_opts *opts;
+	struct course course;
 	struct gw_scenario *scenario;
-	struct outdir outdir;
-	struct cgroup_mounts mounts;
-	struct rundir run;
-	struct watch watch;
 	char templates[PATH_MAX];
 	struct gateway_opts stack_opts;
 	struct gateway gateway;
 	struct gateway_versions versions;
 	struct remote client;
-	struct wire *wire;
-
-	struct timespec started; /* CLOCK_REALTIME */
-	uint64_t started_ns, ended_ns;
-	int64_t clock_step_ns;
-	char incomplete[256]; /* the first thing that went wrong; "" when nothing did */
 
 	struct gw_phase *phases[GW_MAX_PHASES];
 	size_t n_phases;
@@ -154,10 +144,6 @@ struct gwrun {
 	struct gateway_counters counters;
 	struct gateway_status status;
 	bool has_counters, has_status;
-	struct snapshot last; /* the whole run */
-	bool has_last;
-	struct snapshot cost; /* of the round with BPF statistics on */
-	bool has_cost;
 	struct target targets[GW_MAX_TARGETS];
 	size_t n_targets;
 };
@@ -165,22 +151,18 @@ struct gwrun {
 /* The whole command, for a scenario of this kind. Returns an enum exit_code. */
 int gwrun__run(const struct bench_opts *opts);
 
-/* Keeps the first reason for which the run is not complete. */
-void gwrun__incomplete(struct gwrun *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-double gwrun__elapsed(const struct gwrun *r);
-
 /* precheck.c, setup.c: as bench's. */
 int gwrun__precheck(struct gwrun *r);
-int gwrun__setup(struct gwrun *r);
-void gwrun__teardown(struct gwrun *r, unsigned int grace_ms);
+int gwrun__setup(void *run);
+void gwrun__teardown(void *run, unsigned int grace_ms);
 /* Asks every container how it is. */
 void gwrun__health(struct gwrun *r, bool first);
 
 /*
- * All phases. 0: done, or done as far as possible (gwrun__incomplete() was called); -EINTR;
+ * All phases. 0: done, or done as far as possible (course__incomplete() was called); -EINTR;
  * -ECANCELED: the run cannot go on, its results so far stand.
  */
-int gwrun__phases(struct gwrun *r);
+int gwrun__phases(void *run);
 struct gw_phase *gw_phase__add(struct gwrun *r, enum gw_phase_kind kind, const char *name,
 			       double rate, double offered);
 void gw_phase__free(struct gw_phase *p);

@@ -63,7 +63,7 @@ static void sample(struct gwrun *r, struct gw_container *c)
 	c->memory = m;
 	c->has_memory = true;
 	*reading = (struct gw_reading){
-		.t_s = gwrun__elapsed(r),
+		.t_s = course__elapsed(&r->course),
 		.held = held(&m),
 		.working_set = known(m.working_set),
 		.current = known(m.current),
@@ -90,22 +90,22 @@ void gwrun__on_time(void *run)
 	if (now >= r->next_sample_ns) {
 		gwrun__sample(r);
 		/* A gateway that was killed speaks TLS in new processes. */
-		if (r->wire)
-			wire__notice(r->wire);
+		if (r->course.wire)
+			wire__notice(r->course.wire);
 		r->next_sample_ns += step;
 		/* Whoever is late does not catch up: readings in a row say nothing new. */
 		if (r->next_sample_ns <= now)
 			r->next_sample_ns = now + step;
 	}
 	fault = gwrun__do_faults(r);
-	r->watch.next_ns = fault < r->next_sample_ns ? fault : r->next_sample_ns;
+	r->course.watch.next_ns = fault < r->next_sample_ns ? fault : r->next_sample_ns;
 }
 
 void gwrun__start_sampler(struct gwrun *r)
 {
 	r->next_sample_ns = clock__now();
-	r->watch.on_time = gwrun__on_time;
-	r->watch.next_ns = r->next_sample_ns;
+	r->course.watch.on_time = gwrun__on_time;
+	r->course.watch.next_ns = r->next_sample_ns;
 }
 
 /* Percent of one processor between two readings. */

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -66,13 +65,10 @@ static int apply_texts(struct gw_scenario *s)
 
 static int apply_stack(struct gw_scenario *s, const struct yaml_index *y, const char *file)
 {
-	const char *why, *c;
+	const char *why;
 
-	for (c = s->name; *c; c++)
-		if (!isalnum((unsigned char)*c) && *c != '-' && *c != '_')
-			return scenario_rules__fail(y, file, "name",
-						    "'%s': letters, digits, - and _ are wanted",
-						    s->name);
+	if (scenario_name__check(s->name, y, file))
+		return -EINVAL;
 	s->stack.fixed = !strcmp(s->stack.ports_text, "fixed");
 	if (!s->stack.fixed && strcmp(s->stack.ports_text, "auto") != 0)
 		return scenario_rules__fail(y, file, "stack.ports",
@@ -249,9 +245,6 @@ static int apply_faults(struct gw_scenario *s, const struct yaml_index *y, const
 
 int gw_rules__apply(struct gw_scenario *s, const struct yaml_index *y, const char *file)
 {
-	const char *why;
-	double percent;
-
 	if (scenario_numbers__apply(s, numbers, y, file) || apply_texts(s) ||
 	    apply_stack(s, y, file) || apply_limits(s, y, file) || apply_rates(s, y, file) ||
 	    apply_faults(s, y, file) ||
@@ -269,14 +262,8 @@ int gw_rules__apply(struct gw_scenario *s, const struct yaml_index *y, const cha
 					    "%lld at a time is more than the %lld connections",
 					    (long long)s->response.concurrency,
 					    (long long)s->client.connections);
-	if (limit__parse(s->error_bound_text, "%", &percent, &why))
-		return scenario_rules__fail(y, file, "error_bound", "'%s': %s", s->error_bound_text,
-					    why);
-	if (percent < 0 || percent > 100)
-		return scenario_rules__fail(y, file, "error_bound",
-					    "%s is out of range: 0 %% to 100 %%",
-					    s->error_bound_text);
-	s->error_bound = percent / 100;
+	if (error_bound__apply(s->error_bound_text, &s->error_bound, y, file))
+		return -EINVAL;
 	return gw_targets__apply(s, y, file);
 }
 

@@ -2,33 +2,24 @@
 /* The session document, as docs/session.md has it: everything that a report may say. */
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
-#include "bench/ending.h"
 #include "bench/environment.h"
 #include "gateway/run.h"
 #include "model/proportion.h"
 #include "out/json.h"
-#include "stack/file.h"
 
 static json_t *count(uint64_t n)
 {
 	return json_integer((json_int_t)n);
 }
 
-static int add_setting(void *list, const char *key, const char *value)
-{
-	return json_array_append_new(list,
-				     json_pack("[o,o]", session__text(key), session__text(value)));
-}
-
 static json_t *configuration(const struct gwrun *r)
 {
 	json_t *list = json_array();
 
-	gw_scenario__settings(r->scenario, add_setting, list);
-	if (r->opts->no_probe)
-		add_setting(list, "--no-probe", "true");
+	gw_scenario__settings(r->scenario, course__add_setting, list);
+	if (r->course.opts->no_probe)
+		course__add_setting(list, "--no-probe", "true");
 	return list;
 }
 
@@ -55,7 +46,7 @@ static json_t *topology(const struct gwrun *r)
 
 		snprintf(address, sizeof(address), "127.0.0.1:%u", s->port);
 		environment__add_process(list, s->name, program_of(id), c, s->port ? address : NULL,
-					 environment__cgroup(&r->mounts, &s->cgroup));
+					 environment__cgroup(&r->course.mounts, &s->cgroup));
 	}
 	return list;
 }
@@ -67,7 +58,7 @@ static json_t *text_or_null(const char *s)
 
 static json_t *environment(const struct gwrun *r)
 {
-	json_t *e = environment__host(&r->mounts);
+	json_t *e = environment__host(&r->course.mounts);
 
 	session__put(&e, "nginx", text_or_null(r->versions.nginx));
 	session__put(&e, "lua_module", text_or_null(r->versions.lua_module));
@@ -157,9 +148,9 @@ static json_t *growth_object(const struct gwrun *r, const struct gw_growth *g)
 		session__append(&readings, json_pack("[o,o]", session__number(c->readings[i].t_s),
 						     session__number(c->readings[i].held)));
 	session__put(&o, "name", session__text(gateway__name(g->id)));
-	session__put(
-		&o, "cgroup",
-		session__text(environment__cgroup(&r->mounts, &r->gateway.service[g->id].cgroup)));
+	session__put(&o, "cgroup",
+		     session__text(environment__cgroup(&r->course.mounts,
+						       &r->gateway.service[g->id].cgroup)));
 	session__put(&o, "stretch", count(g->stretch));
 	session__put(&o, "stretches", count(g->stretches));
 	session__put(&o, "verdict", json_string(growth_verdict__name(v->verdict)));
@@ -246,43 +237,20 @@ static json_t *availability(const struct gwrun *r)
 	return o;
 }
 
-static json_t *scenario(const struct gwrun *r)
-{
-	json_t *o = json_object();
-
-	session__put(&o, "name", session__text(r->scenario->name));
-	session__put(&o, "file", session__text(path__name(r->opts->scenario)));
-	session__put(&o, "title", session__text(r->scenario->title));
-	return o;
-}
-
 json_t *gwrun__session(const struct gwrun *r)
 {
-	json_t *o = json_object();
+	json_t *o = course__session(&r->course, "gateway", r->scenario->name, r->scenario->title);
 
-	session__put(&o, "schema", json_integer(SESSION_SCHEMA));
-	session__put(&o, "kind", json_string("gateway"));
-	session__put(&o, "tool",
-		     json_pack("{s:s,s:s}", "name", "hopscope", "version", HOPSCOPE_VERSION));
-	session__put(&o, "scenario", scenario(r));
-	session__put(&o, "started", ending__started(&r->started));
-	session__put(&o, "duration_s",
-		     session__number((double)(r->ended_ns - r->started_ns) / 1e9));
-	session__put(&o, "complete", json_boolean(!r->incomplete[0]));
-	session__put(&o, "incomplete_reason", text_or_null(r->incomplete));
 	session__put(&o, "environment", environment(r));
 	session__put(&o, "configuration", configuration(r));
 	session__put(&o, "health", health(r));
 	session__put(&o, "phases", phases(r));
 	session__put(&o, "masking", masking(r));
 	session__put(&o, "availability", availability(r));
-	session__put(&o, "series", r->has_last ? session__series(&r->last, true) : json_array());
-	session__put(&o, "accounting", r->has_last ? session__accounting(&r->last) : json_null());
-	session__put(&o, "opaque", r->has_last ? session__opaque(&r->last) : json_null());
-	session__put(&o, "tls", r->has_last ? session__tls(&r->last) : json_null());
-	session__put(
-		&o, "overhead",
-		ending__overhead(r->has_last ? &r->last : NULL, r->has_cost ? &r->cost : NULL));
+	course__put_probe(&o, &r->course, true);
+	session__put(&o, "opaque",
+		     r->course.has_last ? session__opaque(&r->course.last) : json_null());
+	session__put(&o, "tls", r->course.has_last ? session__tls(&r->course.last) : json_null());
 	session__put(&o, "containers", containers(r));
 	session__put(&o, "error_bound_percent", session__number(100 * r->scenario->error_bound));
 	session__put(&o, "targets", session__targets(r->targets, r->n_targets));

@@ -18,7 +18,7 @@ static json_t *latency(const struct hist *h)
 
 static double seconds(const struct gwrun *r, uint64_t t_ns)
 {
-	return t_ns ? ((double)t_ns - (double)r->started_ns) / 1e9 : NAN;
+	return t_ns ? ((double)t_ns - (double)r->course.started_ns) / 1e9 : NAN;
 }
 
 /* Since the phase's load began; null: it did not happen. */

@@ -2,42 +2,30 @@
 /* Everything that a run starts, in order, and its end, in reverse. */
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "bench/answer.h"
 #include "gateway/run.h"
 #include "log.h"
-#include "stack/clock.h"
 #include "stack/file.h"
 
 #define READY_MS    15000
 #define HEALTH_MS   2000
 #define WARMUP_MS   15000
 #define WARMUP_N    20
-#define SLACK_S	    2 /* the probe waits longer than the client: a late answer is no mystery */
 #define LOAD_WORKER "claude-client"
 
-/* The probe looks at nothing but what this run starts. */
 static int start_probe(struct gwrun *r)
 {
-	struct wire_opts opts = {.n_cgroups = 1, .tree = true, .tls = true};
-	int err;
+	struct wire_opts opts = {.tree = true, .tls = true};
+	int err = course__open_probe(&r->course, &opts, r->scenario->client.timeout_ms);
 
-	if (r->opts->no_probe)
-		return 0;
-	opts.timeout_ns = (uint64_t)r->scenario->client.timeout_ms * NS_PER_MS + SLACK_S * NS_PER_S;
-	err = cgroup2__find(r->run.cgroup.v2, &opts.cgroups[0], &opts.cgroup_levels[0]);
-	if (err)
-		return log_fail(err, "cannot find the cgroup %s: %s", r->run.cgroup.v2,
-				strerror(-err));
-	err = wire__open(&r->wire, &opts);
-	return err ? err : wire__attach(r->wire);
+	return err || !r->course.wire ? err : wire__attach(r->course.wire);
 }
 
 static int start_client(struct gwrun *r)
 {
 	char log[PATH_MAX], url[128];
-	int err = path__format(log, "%s/%s.log", r->run.path, LOAD_WORKER);
+	int err = path__format(log, "%s/%s.log", r->course.run.path, LOAD_WORKER);
 	json_t *config;
 
 	if (err)
@@ -49,7 +37,8 @@ static int start_client(struct gwrun *r)
 	if (!config)
 		return log_fail(-ENOMEM, "out of memory");
 	err = remote__start(&r->client, LOAD_WORKER, config,
-			    &r->gateway.service[GATEWAY_CLIENT].cgroup, log, &r->watch);
+			    &r->gateway.service[GATEWAY_CLIENT].cgroup, NULL, log,
+			    &r->course.watch);
 	return err ? err : remote__await_ready(&r->client, READY_MS);
 }
 
@@ -99,40 +88,35 @@ void gwrun__health(struct gwrun *r, bool first)
 	}
 }
 
-int gwrun__setup(struct gwrun *r)
+int gwrun__setup(void *run)
 {
-	int err = rundir__create(&r->run, &r->mounts);
+	struct gwrun *r = run;
+	int err = start_probe(r);
 
-	if (!err)
-		err = cgroup__create(&r->run.cgroup, true);
-	if (!err)
-		err = start_probe(r);
 	if (err)
 		return err;
 	log_info("[%5.1f s] starting redis-cache, claude-api, kong-gateway, nginx-claude-proxy",
-		 gwrun__elapsed(r));
-	err = gateway__start(&r->gateway, &r->stack_opts, &r->run, &r->watch);
+		 course__elapsed(&r->course));
+	err = gateway__start(&r->gateway, &r->stack_opts, &r->course.run, &r->course.watch);
 	if (!err)
 		err = start_client(r);
 	if (err)
 		return err;
 	gateway__versions(&r->gateway, &r->versions);
-	log_info("[%5.1f s] health, warm-up", gwrun__elapsed(r));
+	log_info("[%5.1f s] health, warm-up", course__elapsed(&r->course));
 	gwrun__health(r, true);
 	err = warm_up(r);
-	return err ? err : watch__poll(&r->watch);
+	return err ? err : watch__poll(&r->course.watch);
 }
 
-void gwrun__teardown(struct gwrun *r, unsigned int grace_ms)
+void gwrun__teardown(void *run, unsigned int grace_ms)
 {
+	struct gwrun *r = run;
 	struct child *client = &r->client.child;
-	int impatient = r->watch.signals;
+	int impatient = r->course.watch.signals;
 
-	r->watch.next_ns = 0;
+	r->course.watch.next_ns = 0;
 	child__stop_all(&client, 1, grace_ms, impatient);
 	gateway__stop(&r->gateway, grace_ms, impatient);
 	remote__free(&r->client);
-	wire__close(r->wire);
-	r->wire = NULL;
-	rundir__remove(&r->run);
 }

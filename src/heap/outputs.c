@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <errno.h>
-#include <stdio_ext.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "heap/outputs.h"
 #include "log.h"
@@ -49,41 +47,30 @@ int heap_outputs__open(struct heap_outputs *o)
 	return 0;
 }
 
-static int write_one(struct heap_outputs *o, int i, const struct heap_profile *p, bool final)
-{
-	struct flame_opts flame = {.grown = o->grown};
+struct heap_writing {
+	const struct heap_outputs *outputs;
+	enum heap_output kind;
+	const struct heap_profile *profile;
+	bool final;
+};
 
-	switch ((enum heap_output)i) {
-	case HEAP_FOLDED: return folded__print(o->out[i].file, p, o->grown);
+/* outfile_fn. */
+static int write_one(FILE *f, void *ctx)
+{
+	const struct heap_writing *w = ctx;
+	const char *path = w->outputs->out[w->kind].path;
+	struct flame_opts flame = {.grown = w->outputs->grown};
+
+	switch (w->kind) {
+	case HEAP_FOLDED: return folded__print(f, w->profile, w->outputs->grown);
 	case HEAP_FLAME:
-		flame.html =
-			ends_with(o->out[i].path, ".html") || ends_with(o->out[i].path, ".htm");
-		return flame__print(o->out[i].file, p, &flame);
-	case HEAP_PPROF: return pprof__print(o->out[i].file, p, o->grown);
-	case HEAP_RECORD: return heap_json__print(o->out[i].file, p, final);
+		flame.html = ends_with(path, ".html") || ends_with(path, ".htm");
+		return flame__print(f, w->profile, &flame);
+	case HEAP_PPROF: return pprof__print(f, w->profile, w->outputs->grown);
+	case HEAP_RECORD: return heap_json__print(f, w->profile, w->final);
 	case HEAP_OUTPUTS: break;
 	}
 	return 0;
-}
-
-/* Half a graph is none: what could not be written whole is taken back, the lines before it stay. */
-static int write_whole(struct heap_outputs *o, int i, const struct heap_profile *p, bool final)
-{
-	FILE *f = o->out[i].file;
-	off_t before = ftello(f);
-	int err;
-
-	errno = 0;
-	err = write_one(o, i, p, final);
-	if (err == -EIO && errno)
-		err = -errno;
-	if (!err && fflush(f))
-		err = -errno;
-	if (err && before >= 0 && f != stdout && !ftruncate(fileno(f), before)) {
-		__fpurge(f);
-		fseeko(f, before, SEEK_SET);
-	}
-	return err;
 }
 
 int heap_outputs__write(struct heap_outputs *o, const struct heap_profile *p, bool final)
@@ -91,14 +78,12 @@ int heap_outputs__write(struct heap_outputs *o, const struct heap_profile *p, bo
 	int first = 0;
 
 	for (int i = 0; i < HEAP_OUTPUTS; i++) {
+		struct heap_writing w = {o, (enum heap_output)i, p, final};
 		int err;
 
 		if (!o->out[i].file || (!final && i != HEAP_RECORD))
 			continue;
-		err = output__begin(&o->out[i]);
-		err = err ? err : write_whole(o, i, p, final);
-		if (err)
-			log_fail(err, "cannot write %s: %s", o->out[i].path, strerror(-err));
+		err = output__write(&o->out[i], write_one, &w);
 		first = first ? first : err;
 	}
 	return first;

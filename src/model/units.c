@@ -166,3 +166,11 @@ char *units__format(char *buf, size_t len, double v, const char *unit)
 {
 	return units__format_digits(buf, len, v, unit, DIGITS);
 }
+
+double units__step(double least)
+{
+	double power = pow(10, floor(log10(least)));
+	double digit = least / power;
+
+	return power * (digit <= 1 ? 1 : digit <= 2 ? 2 : digit <= 5 ? 5 : 10);
+}

@@ -27,4 +27,7 @@ char *units__format_digits(char *buf, size_t len, double v, const char *unit, in
 /* Whether what is written for the unit depends on the value (ns or ms, KiB or GiB). */
 bool units__scales(const char *unit);
 
+/* Of an axis: the next of 1, 2, 5, 10, 20, ... (also 0.5, 0.2, ...) that is no less. */
+double units__step(double least);
+
 #endif

@@ -347,7 +347,8 @@ static int by_route(const void *pa, const void *pb)
 	const struct waterfall *a = pa, *b = pb;
 	int c = strcmp(a->route, b->route);
 
-	return c ? c : (int)a->proto - (int)b->proto;
+	c = c ? c : (int)a->proto - (int)b->proto;
+	return c ? c : (int)a->one_way - (int)b->one_way;
 }
 
 static int by_count(const void *pa, const void *pb)

@@ -69,7 +69,7 @@ struct waterfall {
 	bool one_way;  /* a message to a subscriber, that is not answered: only edges there */
 	bool sampled;  /* of a timeline: taken by chance, not for being slow */
 	uint64_t count;
-	uint64_t route_count;	    /* of all paths of the route */
+	uint64_t route_count;	    /* of all paths of the route; exchanges and deliveries apart */
 	uint32_t variant, variants; /* this one is number 1 .. of so many of the route */
 	double mean_ns, p50_ns, p99_ns, max_ns; /* of the round trip */
 	double residual_ns;			/* mean of the opaque edges' sum */

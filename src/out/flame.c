@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -235,11 +234,7 @@ int flame__print(FILE *out, const struct heap_profile *p, const struct flame_opt
 	add_svg(&t, &tree, p, opts);
 	if (opts->html)
 		text__add(&t, "</body>\n</html>\n");
-	if (t.failed)
-		err = -ENOMEM;
-	else if (fwrite(t.data, 1, t.len, out) != t.len || fflush(out))
-		err = -EIO;
-	text__free(&t);
+	err = text__print(&t, out);
 	flame_tree__free(&tree);
 	return err;
 }

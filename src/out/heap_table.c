@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -250,11 +249,7 @@ int heap_table__print(FILE *out, const struct heap_profile *full,
 	add_counters(&t, &p);
 	add_cost(&t, &p);
 	add_notes(&t, &p);
-	if (t.failed)
-		err = -ENOMEM;
-	else if (fwrite(t.data, 1, t.len, out) != t.len || fflush(out))
-		err = -EIO;
-	text__free(&t);
+	err = text__print(&t, out);
 	heap_profile__free(&p);
 	return err;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Waterfalls on a terminal. */
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,11 +203,7 @@ static void add_title(struct text *t, const struct waterfall *w)
 			   w->sampled ? "taken by chance" : "slow");
 		return;
 	}
-	text__addf(t, "%s %s%s", units__count(buf, sizeof(buf), w->count),
-		   w->one_way ? "message" : "exchange", w->count == 1 ? "" : "s");
-	if (w->variants > 1 && w->route_count)
-		text__addf(t, ", way %u of %u (%.1f %%)", w->variant, w->variants,
-			   100 * (double)w->count / (double)w->route_count);
+	hops__add_count(t, w);
 	text__add(t, ", ");
 	add_times_of(t, w);
 }
@@ -275,28 +270,18 @@ static void add_waterfall(struct text *t, const struct waterfall *w, const struc
 		add_known(t, w);
 }
 
-static int put(FILE *out, struct text *t)
-{
-	int err = 0;
-
-	if (t->failed)
-		err = -ENOMEM;
-	else if (t->len && fwrite(t->data, 1, t->len, out) != t->len)
-		err = -EIO;
-	text__free(t);
-	return err;
-}
-
 static void add_accounting(struct text *t, const struct waterfalls *w, const struct snapshot *s)
 {
 	char buf[UNITS_LEN];
 	size_t mark;
 
-	text__addf(t, "followed hop by hop: %s exchanges",
-		   units__count(buf, sizeof(buf), w->count[HOP_COMPLETE]));
+	text__addf(t, "followed hop by hop: %s exchange%s",
+		   units__count(buf, sizeof(buf), w->count[HOP_COMPLETE]),
+		   w->count[HOP_COMPLETE] == 1 ? "" : "s");
 	if (w->count[HOP_DELIVERED])
-		text__addf(t, ", %s deliveries of messages",
-			   units__count(buf, sizeof(buf), w->count[HOP_DELIVERED]));
+		text__addf(t, ", %s deliver%s",
+			   units__count(buf, sizeof(buf), w->count[HOP_DELIVERED]),
+			   w->count[HOP_DELIVERED] == 1 ? "y" : "ies");
 	text__add(t, "; ");
 	mark = t->len;
 	hops__add_losses(t, w->count);
@@ -326,7 +311,6 @@ int hops_table__print(FILE *out, const struct waterfalls *w, const struct snapsh
 {
 	size_t n = number_of(w, opts);
 	struct text t = {0};
-	int err;
 
 	for (size_t i = 0; i < n; i++)
 		add_waterfall(&t, &w->v[i], opts);
@@ -334,15 +318,13 @@ int hops_table__print(FILE *out, const struct waterfalls *w, const struct snapsh
 		text__addf(&t, "\n... and %zu more way%s (--rows 0 prints all)\n", w->n - n,
 			   w->n - n == 1 ? "" : "s");
 	if (!w->n)
-		text__addf(&t, "NO DATA: no exchange was seen%s\n",
-			   w->count[HOP_COMPLETE] ? " of such a route" : "");
+		text__addf(&t, "NO DATA: %s\n", hops__none(w));
 	else
 		text__add(&t, "\nMeans add up to the round trip. p50 and p99 are each hop's own "
 			      "and do not. queued: of the mean, in a\nsocket's queue, to be read"
 			      "; run q.: of that, the reader waited for a processor.\n");
 	add_accounting(&t, w, s);
-	err = put(out, &t);
-	return err ? err : fflush(out) ? -EIO : 0;
+	return text__print(&t, out);
 }
 
 int hops_table__timelines(FILE *out, const struct waterfall *v, size_t n,
@@ -352,5 +334,5 @@ int hops_table__timelines(FILE *out, const struct waterfall *v, size_t n,
 
 	for (size_t i = 0; i < n; i++)
 		add_waterfall(&t, &v[i], opts);
-	return put(out, &t);
+	return text__print(&t, out);
 }

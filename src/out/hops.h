@@ -24,7 +24,7 @@
  */
 int hops_table__print(FILE *out, const struct waterfalls *w, const struct snapshot *s,
 		      const struct table_opts *opts);
-/* Exchanges one by one, in the order given. Does not flush. 0, -ENOMEM or -EIO. */
+/* Exchanges one by one, in the order given. Flushes. 0, -ENOMEM or -EIO. */
 int hops_table__timelines(FILE *out, const struct waterfall *v, size_t n,
 			  const struct table_opts *opts);
 
@@ -54,15 +54,24 @@ json_t *hops_json__last_line(const char *path, char *err, size_t err_len);
  */
 void md__hops(struct text *out, const json_t *o, size_t max);
 
-/* Waterfalls as one SVG that needs nothing else; `more` of them are left out. Flushes. 0, -ENOMEM
- * or -EIO. */
-int hops_svg__print(FILE *out, const struct waterfall *v, size_t n, size_t more, const char *title);
+/*
+ * At most max_rows paths (0: all), the timelines behind them and what was lost, as one SVG that
+ * needs nothing else. Flushes. 0, -ENOMEM or -EIO.
+ */
+int hops_svg__print(FILE *out, const struct waterfalls *w, size_t max_rows,
+		    const struct waterfall *timelines, size_t n_timelines, const char *title);
 
 /* Parts that the renderers share. */
 
-/* In the request's order: "load > nats-server @n1 > svc-1", each process once. */
 /* "round trip", or "delivery" of a message that is not answered. */
 const char *hops__whole(const struct waterfall *w);
+/* Why there is no waterfall: "no exchange was seen". */
+const char *hops__none(const struct waterfalls *w);
+/* What its count counts: "exchange", "deliveries". */
+const char *hops__unit(const struct waterfall *w);
+/* "3,000 exchanges, way 2 of 41 (13.2 %)". */
+void hops__add_count(struct text *out, const struct waterfall *w);
+/* In the request's order: "load > nats-server @n1 > svc-1", each process once. */
 void hops__add_way(struct text *out, const struct waterfall *w);
 /* "svc-1 61.2 %, nats-server @n1 20.1 %, network 12.0 %": at most `max` of them. */
 void hops__add_places(struct text *out, const struct waterfall *w, size_t max);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Waterfalls in a report. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "model/units.h"
@@ -61,6 +62,7 @@ static void add_table(struct text *out, const struct waterfall *w)
 {
 	bool run_queue = hops__has_run_queue(w);
 	double share = w->mean_ns > 0 ? w->residual_ns / w->mean_ns : NAN;
+	char whole[32];
 
 	text__addf(out,
 		   "| hop | kind | direction | mean | share | p50 | p99 | of the mean queued |%s\n"
@@ -75,7 +77,8 @@ static void add_table(struct text *out, const struct waterfall *w)
 			w->mean_ns > 0 ? w->unsettled_ns / w->mean_ns : NAN);
 		text__addf(out, " | - | - | - |%s\n", run_queue ? " - |" : "");
 	}
-	add_sum(out, w->one_way ? "**the delivery**" : "**the round trip**", w->mean_ns, 1);
+	snprintf(whole, sizeof(whole), "**the %s**", hops__whole(w));
+	add_sum(out, whole, w->mean_ns, 1);
 	add_ns(out, w->p50_ns);
 	add_ns(out, w->p99_ns);
 	text__addf(out, " | - |%s\n\n", run_queue ? " - |" : "");
@@ -88,8 +91,8 @@ static void add_path(struct text *out, const struct waterfall *w)
 	text__add(out, "**");
 	md__text(out, w->route);
 	text__addf(out, "** (%s, %s), ", wire_proto__name(w->proto), wire_status__name(w->status));
-	md__plural(out, (double)w->count, w->one_way ? "message" : "exchange",
-		   w->one_way ? "messages" : "exchanges");
+	md__count(out, (double)w->count);
+	text__addf(out, " %s", hops__unit(w));
 	if (w->variants > 1 && w->route_count) {
 		text__addf(out, ", way %u of %u (", w->variant, w->variants);
 		md__value(out, 100 * (double)w->count / (double)w->route_count, "%");
@@ -109,10 +112,16 @@ static void add_end(struct text *out, const struct waterfalls *w)
 {
 	struct text losses = {0};
 
-	text__add(out,
-		  "Means add up to the round trip; p50 and p99 are each hop's own and do not. ");
-	md__plural(out, (double)w->count[HOP_COMPLETE], "exchange was", "exchanges were");
-	text__add(out, " followed hop by hop");
+	if (w->n)
+		text__add(out, "Means add up to the round trip; p50 and p99 are each hop's own and "
+			       "do not. ");
+	md__plural(out, (double)w->count[HOP_COMPLETE], "exchange", "exchanges");
+	if (w->count[HOP_DELIVERED]) {
+		text__add(out, " and ");
+		md__plural(out, (double)w->count[HOP_DELIVERED], "delivery", "deliveries");
+	}
+	text__addf(out, " %s followed hop by hop",
+		   w->count[HOP_COMPLETE] + w->count[HOP_DELIVERED] == 1 ? "was" : "were");
 	hops__add_losses(&losses, w->count);
 	text__add(out, losses.len ? "; " : "");
 	add_escaped(out, &losses);
@@ -131,11 +140,8 @@ void md__hops(struct text *out, const json_t *o, size_t max)
 		text__add(out, ".\n\n");
 		return;
 	}
-	if (!w.n) {
-		text__add(out, MD_NO_DATA ": no exchange was seen hop by hop.\n\n");
-		waterfalls__free(&w);
-		return;
-	}
+	if (!w.n)
+		text__addf(out, MD_NO_DATA ": %s.\n\n", hops__none(&w));
 	n = max && max < w.n ? max : w.n;
 	for (size_t i = 0; i < n; i++)
 		add_path(out, &w.v[i]);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Waterfalls as a picture: time from left to right, a row an edge, the queues within. */
-#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -77,18 +76,9 @@ static double at(const struct waterfall *w, double ns)
 	return BAR_X + (w->mean_ns > 0 ? ns / w->mean_ns : 0) * (BAR_END - BAR_X);
 }
 
-/* The next of 1, 2, 5, 10, 20, ... */
-static double nice_step(double least)
-{
-	double power = pow(10, floor(log10(least)));
-	double digit = least / power;
-
-	return power * (digit <= 1 ? 1 : digit <= 2 ? 2 : digit <= 5 ? 5 : 10);
-}
-
 static void add_axis(struct text *t, const struct waterfall *w, double y, double end)
 {
-	double step = w->mean_ns > 0 ? nice_step(w->mean_ns / TICKS) : 0;
+	double step = w->mean_ns > 0 ? units__step(w->mean_ns / TICKS) : 0;
 
 	for (unsigned int i = 0; i <= 2 * TICKS; i++) {
 		double ns = i * step, x = at(w, ns);
@@ -203,15 +193,12 @@ static void add_head(struct text *t, const struct waterfall *w, double y)
 	text__addf(&route, " (%s, %s)", wire_proto__name(w->proto), wire_status__name(w->status));
 	add_cut(t, "route", PAD, WIDTH - PAD - 100, y + 14, route.data ? route.data : "");
 	hops__add_way(&way, w);
+	text__add(&way, ": ");
 	if (w->timeline)
-		text__addf(&way, ": one exchange of %s, %s", units__ns(n, sizeof(n), w->mean_ns),
+		text__addf(&way, "one exchange of %s, %s", units__ns(n, sizeof(n), w->mean_ns),
 			   w->sampled ? "taken by chance" : "slow");
 	else
-		text__addf(&way, ": %s %s%s", units__count(n, sizeof(n), w->count),
-			   w->one_way ? "message" : "exchange", w->count == 1 ? "" : "s");
-	if (w->variants > 1 && w->route_count)
-		text__addf(&way, ", way %u of %u (%.1f %%)", w->variant, w->variants,
-			   100 * (double)w->count / (double)w->route_count);
+		hops__add_count(&way, w);
 	add_cut(t, "label", PAD, WIDTH - PAD, y + 33, way.data ? way.data : "");
 	text__add(&places, "most of it: ");
 	hops__add_places(&places, w, PLACES);
@@ -289,48 +276,72 @@ static void add_legend(struct text *t, double y)
 	add_text(t, "dim", x + 34, y, "dark: of it, queued; upper half: for a processor");
 }
 
-int hops_svg__print(FILE *out, const struct waterfall *v, size_t n, size_t more, const char *title)
+static double height_of(const struct waterfall *v, size_t n)
 {
-	double height = TOP + 40, y = TOP;
-	struct text t = {0};
-	int err = 0;
+	double height = 0;
 
 	for (size_t i = 0; i < n; i++)
 		height += ABOVE + BELOW + (double)v[i].n_edges * ROW;
-	text__addf(&t,
+	return height;
+}
+
+static void add_begin(struct text *t, double height, const char *title)
+{
+	text__addf(t,
 		   "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg "
 		   "xmlns=\"http://www.w3.org/2000/svg\" class=\"hops\" width=\"%g\" height=\"%g\" "
 		   "viewBox=\"0 0 %g %g\" role=\"img\" aria-labelledby=\"hops-title\" "
 		   "font-family=\"monospace\" font-size=\"12\">\n<title id=\"hops-title\">",
 		   WIDTH, height, WIDTH, height);
-	text__add_xml_printable(&t, title);
+	text__add_xml_printable(t, title);
 	text__addf(
-		&t,
+		t,
 		"</title>\n<style><![CDATA[\n%s]]></style>\n<rect class=\"page\" width=\"100%%\" "
 		"height=\"100%%\" fill=\"#ffffff\"/>\n",
 		hops_css);
-	text__add(&t, "<text class=\"head\" x=\"16\" y=\"30\">");
-	text__add_xml_printable(&t, title);
-	text__add(&t, "</text>\n");
-	add_legend(&t, 56);
-	for (size_t i = 0; i < n; i++)
-		y += add_waterfall(&t, &v[i], y);
-	if (!n)
-		add_text(&t, "dim", PAD, y + 14, "NO DATA: no exchange was seen");
+	text__add(t, "<text class=\"head\" x=\"16\" y=\"30\">");
+	text__add_xml_printable(t, title);
+	text__add(t, "</text>\n");
+	add_legend(t, 56);
+}
+
+/* Below all: how to read it, and why there is no more. */
+static void add_end(struct text *t, const struct waterfalls *w, size_t more, double y)
+{
+	struct text line = {0};
+
+	if (w->n)
+		text__add(&line, "Means add up to the round trip. p50 and p99 are each hop's own "
+				 "and do not.");
 	else
-		add_text(&t, "dim", PAD, y + 14,
-			 "Means add up to the round trip. p50 and p99 are each hop's own and do "
-			 "not.");
+		text__addf(&line, "NO DATA: %s", hops__none(w));
+	add_text(t, "dim", PAD, y, line.data ? line.data : "");
 	if (more)
-		text__addf(&t,
+		text__addf(t,
 			   "<text class=\"dim r\" x=\"%.1f\" y=\"%.1f\">... and %zu more way%s"
 			   "</text>\n",
-			   WIDTH - PAD, y + 14, more, more == 1 ? "" : "s");
-	text__add(&t, "</svg>\n");
-	if (t.failed)
-		err = -ENOMEM;
-	else if (fwrite(t.data, 1, t.len, out) != t.len || fflush(out))
-		err = -EIO;
-	text__free(&t);
-	return err;
+			   WIDTH - PAD, y, more, more == 1 ? "" : "s");
+	line.len = 0;
+	hops__add_losses(&line, w->count);
+	if (line.len)
+		add_cut(t, "most", PAD, WIDTH - PAD, y + ROW, line.data);
+	text__add(t, "</svg>\n");
+	t->failed |= line.failed;
+	text__free(&line);
+}
+
+int hops_svg__print(FILE *out, const struct waterfalls *w, size_t max_rows,
+		    const struct waterfall *timelines, size_t n_timelines, const char *title)
+{
+	size_t n = max_rows && max_rows < w->n ? max_rows : w->n;
+	double y = TOP;
+	struct text t = {0};
+
+	add_begin(&t, TOP + height_of(w->v, n) + height_of(timelines, n_timelines) + 40, title);
+	for (size_t i = 0; i < n; i++)
+		y += add_waterfall(&t, &w->v[i], y);
+	for (size_t i = 0; i < n_timelines; i++)
+		y += add_waterfall(&t, &timelines[i], y);
+	add_end(&t, w, w->n - n, y + 14);
+	return text__print(&t, out);
 }

@@ -31,6 +31,30 @@ const char *hops__whole(const struct waterfall *w)
 	return w->one_way ? "delivery" : "round trip";
 }
 
+const char *hops__none(const struct waterfalls *w)
+{
+	return w->count[HOP_COMPLETE] || w->count[HOP_DELIVERED]
+		       ? "no exchange was seen of such a route"
+		       : "no exchange was seen";
+}
+
+const char *hops__unit(const struct waterfall *w)
+{
+	if (w->one_way)
+		return w->count == 1 ? "delivery" : "deliveries";
+	return w->count == 1 ? "exchange" : "exchanges";
+}
+
+void hops__add_count(struct text *out, const struct waterfall *w)
+{
+	char buf[UNITS_LEN];
+
+	text__addf(out, "%s %s", units__count(buf, sizeof(buf), w->count), hops__unit(w));
+	if (w->variants > 1 && w->route_count)
+		text__addf(out, ", way %u of %u (%.1f %%)", w->variant, w->variants,
+			   100 * (double)w->count / (double)w->route_count);
+}
+
 void hops__add_way(struct text *out, const struct waterfall *w)
 {
 	const char *sep = "";
@@ -97,7 +121,7 @@ void hops__add_losses(struct text *out, const uint64_t count[HOP_COUNTS])
 		 {HOP_TABLE_FULL, HOP_PATHS_FULL, HOP_ABANDONED, HOP_NEGATIVE}},
 		{"spans left out (their time is in the hop around them)",
 		 {HOP_SPANS_FULL, HOP_UNANSWERED, HOP_OVERLAPPING}},
-		{"messages not followed", {HOP_ALIKE, HOP_NO_ORIGIN, HOP_CUT}},
+		{"messages not followed, at each socket", {HOP_ALIKE, HOP_NO_ORIGIN, HOP_CUT}},
 		{"look-ups that ended in (other)", {HOP_NODES_FULL}},
 		{"not recorded", {HOP_EVENTS_LOST, HOP_QUEUE_FULL, HOP_TIMELINES_LOST}},
 		{"not looked at, as asked", {HOP_SAMPLED_OUT}},

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The report: its head, its verdicts, and the order of its sections. */
-#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -167,7 +166,6 @@ static void add_nats(struct text *out, const json_t *session)
 int markdown__report(FILE *out, const json_t *session)
 {
 	struct text text = {0};
-	int err = 0;
 
 	if (!strcmp(session__get_text(session, "kind"), "gateway"))
 		gw__report(&text, session);
@@ -177,10 +175,5 @@ int markdown__report(FILE *out, const json_t *session)
 		add_nats(&text, session);
 	while (text.len > 1 && !strcmp(text.data + text.len - 2, "\n\n"))
 		text.data[--text.len] = 0;
-	if (text.failed)
-		err = -ENOMEM;
-	else if (fwrite(text.data, 1, text.len, out) != text.len || fflush(out))
-		err = -EIO;
-	text__free(&text);
-	return err;
+	return text__print(&text, out);
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "out/mem_json.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <time.h>
@@ -192,15 +191,11 @@ int mem_json__print(FILE *out, const struct memory_snapshot *s, bool final)
 {
 	const struct memory_container **sorted = memory_snapshot__sorted(s, MEMORY_BY_WORKING_SET);
 	struct json_text j = {0};
-	int err = sorted ? 0 : -ENOMEM;
 
 	if (sorted)
 		put_snapshot(&j, s, sorted, final);
 	free(sorted);
-	if (j.text.failed)
-		err = -ENOMEM;
-	if (!err && (fwrite(j.text.data, 1, j.text.len, out) != j.text.len || fflush(out)))
-		err = -EIO;
-	text__free(&j.text);
-	return err;
+	if (!sorted)
+		j.text.failed = true;
+	return text__print(&j.text, out);
 }

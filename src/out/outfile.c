@@ -84,6 +84,19 @@ const char *outfile__why(int err)
 	return strerror(-err);
 }
 
+int outfile__write(FILE *out, outfile_fn fn, void *ctx)
+{
+	int err;
+
+	errno = 0;
+	err = fn(out, ctx);
+	if (err == -EIO && errno)
+		err = -errno;
+	if (!err && fflush(out))
+		err = -errno;
+	return err;
+}
+
 static int write_to(int fd, bool sync, outfile_fn fn, void *ctx)
 {
 	FILE *f = fdopen(fd, "w");
@@ -93,11 +106,8 @@ static int write_to(int fd, bool sync, outfile_fn fn, void *ctx)
 		close(fd);
 		return -ENOMEM;
 	}
-	errno = 0;
-	err = fn(f, ctx);
-	if (err == -EIO && errno)
-		err = -errno;
-	if (!err && (fflush(f) || (sync && fsync(fd))))
+	err = outfile__write(f, fn, ctx);
+	if (!err && sync && fsync(fd))
 		err = -errno;
 	if (fclose(f) && !err)
 		err = -errno;
@@ -111,8 +121,8 @@ static int in_place(const char *path, outfile_fn fn, void *ctx)
 	return fd < 0 ? fd : write_to(fd, false, fn, ctx);
 }
 
-/* Beside `name` in a directory that is open, under a name that nobody else has made. */
-static int replace_in(int dir, const char *name, outfile_fn fn, void *ctx)
+/* Beside `name`, under a name that nobody else has made. */
+int outfile__replace_at(int dir, const char *name, outfile_fn fn, void *ctx)
 {
 	char temp[NAME_MAX + 1];
 	int fd, err;
@@ -152,7 +162,7 @@ int outfile__replace(const char *path, outfile_fn fn, void *ctx)
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	err = replace_in(fd, name, fn, ctx);
+	err = outfile__replace_at(fd, name, fn, ctx);
 	close(fd);
 	return err;
 }

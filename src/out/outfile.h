@@ -19,12 +19,18 @@ int outfile__open(const char *path);
 /* Why it was refused. Static memory. */
 const char *outfile__why(int err);
 
+/* Writes a file's content. 0 or negative errno. */
+typedef int (*outfile_fn)(FILE *out, void *ctx);
+/* Calls fn and flushes. 0 or negative errno, what the write said rather than -EIO. */
+int outfile__write(FILE *out, outfile_fn fn, void *ctx);
+
 /*
  * Whole, or not at all: written beside it and renamed, when `fn` is done. What is no file is
  * written to as it is. 0, or negative errno (as above; or what fn returned), and what was there
  * before is still there.
  */
-typedef int (*outfile_fn)(FILE *out, void *ctx);
 int outfile__replace(const char *path, outfile_fn fn, void *ctx);
+/* The same in a directory that is open, whatever is there under that name. */
+int outfile__replace_at(int dir, const char *name, outfile_fn fn, void *ctx);
 
 #endif

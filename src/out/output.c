@@ -2,12 +2,12 @@
 #include "out/output.h"
 
 #include <errno.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "log.h"
-#include "out/outfile.h"
 
 bool output__is_stdout(const char *path)
 {
@@ -52,7 +52,8 @@ int output__open(struct output *o)
 	return err;
 }
 
-int output__begin(struct output *o)
+/* Empties it, the first time. */
+static int begin(struct output *o)
 {
 	struct stat st;
 
@@ -62,6 +63,22 @@ int output__begin(struct output *o)
 	if (!fstat(fileno(o->file), &st) && S_ISREG(st.st_mode) && ftruncate(fileno(o->file), 0))
 		return -errno;
 	return 0;
+}
+
+/* Half a graph is none: what could not be written whole is taken back, what was before it stays. */
+int output__write(struct output *o, outfile_fn fn, void *ctx)
+{
+	int err = begin(o);
+	off_t before = ftello(o->file);
+
+	err = err ? err : outfile__write(o->file, fn, ctx);
+	if (!err)
+		return 0;
+	if (before >= 0 && o->file != stdout && !ftruncate(fileno(o->file), before)) {
+		__fpurge(o->file);
+		fseeko(o->file, before, SEEK_SET);
+	}
+	return log_fail(err, "cannot write %s: %s", o->path, strerror(-err));
 }
 
 int output__close(struct output *o)

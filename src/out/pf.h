@@ -39,6 +39,8 @@ extern const char *const pf_workloads[2]; /* "nats", "http" */
 const char *pf__workload_title(const char *workload);
 /* The base of a workload; false: the session has none. */
 bool pf__base_at(const json_t *session, const char *workload, struct pf_at *at);
+/* Moves it along a sweep: "payload", "concurrency", "pool". */
+void pf__move(struct pf_at *at, const json_t *session, const char *sweep, double v);
 /* A way at a point; NULL: was not measured. */
 const json_t *pf__cell(const json_t *session, const char *way, const struct pf_at *at);
 /* The name of way number i; NULL: there are not so many. */

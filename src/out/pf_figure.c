@@ -51,14 +51,6 @@ static const char *tick_text(double v, char *buf, size_t size)
 	return v == 0 ? "0" : units__format_digits(buf, size, v, "ns", 1);
 }
 
-/* A step of 1, 2 or 5 times a power of ten of which about `n` fit. */
-static double nice_step(double range, double n)
-{
-	double raw = range / n, power = pow(10, floor(log10(raw))), m = raw / power;
-
-	return power * (m <= 1 ? 1 : m <= 2 ? 2 : m <= 5 ? 5 : 10);
-}
-
 /* ---- added, at the base point: a row a way */
 
 #define ROW	44.0
@@ -168,7 +160,7 @@ static void draw_base(struct text *t, const json_t *session)
 	begin(t, bottom + 44, "Added to direct, median round trip",
 	      "base point; dots: NATS, rings: HTTP; lines: 95 % intervals over the rounds, cut at "
 	      "the edge");
-	step = nice_step(a.max - a.min, 5);
+	step = units__step((a.max - a.min) / 5);
 	for (v = ceil(a.min / step) * step; v <= a.max; v += step) {
 		double x = place(&a, v);
 
@@ -199,11 +191,8 @@ static void draw_base(struct text *t, const json_t *session)
 #define SHIFT	     3.5
 #define FLOOR_NS     1000.0 /* nothing smaller is drawn on a logarithmic axis */
 
-typedef void (*set_fn)(struct pf_at *at, const json_t *session, double v);
-
 struct sweep {
 	const char *key;
-	set_fn set;
 	bool bytes;
 	bool http; /* has a panel of HTTP */
 };
@@ -226,7 +215,7 @@ static struct estimate sweep_added(const json_t *session, const struct sweep *s,
 
 	if (!pf__base_at(session, workload, &at))
 		return estimate__none();
-	s->set(&at, session, sweep_value(session, s, i));
+	pf__move(&at, session, s->key, sweep_value(session, s, i));
 	return pf__added(session, pf__cell(session, way, &at), "p50_ns");
 }
 
@@ -360,29 +349,9 @@ static void draw_sweep(struct text *t, const json_t *session, const struct sweep
 	end(t);
 }
 
-static void set_payload(struct pf_at *at, const json_t *session, double v)
-{
-	(void)session;
-	at->payload = v;
-}
-
-static void set_concurrency(struct pf_at *at, const json_t *session, double v)
-{
-	(void)session;
-	at->concurrency = v;
-	if (!strcmp(at->workload, "http"))
-		at->pool = v;
-}
-
-static void set_pool(struct pf_at *at, const json_t *session, double v)
-{
-	at->pool = v;
-	at->concurrency = session__get_number(session__get(session, "sweeps"), "pool_concurrency");
-}
-
-static const struct sweep payload = {"payload", set_payload, true, true};
-static const struct sweep concurrency = {"concurrency", set_concurrency, false, true};
-static const struct sweep pool = {"pool", set_pool, false, false};
+static const struct sweep payload = {"payload", true, true};
+static const struct sweep concurrency = {"concurrency", false, true};
+static const struct sweep pool = {"pool", false, false};
 
 #define BELOW "; what is below 1 us is not drawn"
 
@@ -429,17 +398,11 @@ static int render(FILE *f, const json_t *session, void (*draw)(struct text *, co
 		  bool (*has)(const json_t *))
 {
 	struct text t = {0};
-	int err = 0;
 
 	if (!has(session))
 		return -ENODATA;
 	draw(&t, session);
-	if (t.failed)
-		err = -ENOMEM;
-	else if (fwrite(t.data, 1, t.len, f) != t.len || fflush(f))
-		err = -EIO;
-	text__free(&t);
-	return err;
+	return text__print(&t, f);
 }
 
 #define RENDER(name)                                                \

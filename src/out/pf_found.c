@@ -302,9 +302,9 @@ static void add_waiting(struct text *out, const json_t *session, const char *way
 		return;
 	}
 	add_waits(out, &r);
-	at.concurrency = n ? json_number_value(json_array_get(values, n - 1)) : NAN;
-	if (!strcmp(workload, "http"))
-		at.pool = at.concurrency;
+	if (n > 1)
+		pf__move(&at, session, "concurrency",
+			 json_number_value(json_array_get(values, n - 1)));
 	if (n > 1 && cell_relays(session, way, &at, &r) && r.relays) {
 		text__add(out, ". With ");
 		md__count(out, at.concurrency);
@@ -378,9 +378,7 @@ static void add_throughput(struct text *out, const json_t *session, const char *
 
 	if (n < 2 || !pf__base_at(session, workload, &at))
 		return;
-	at.concurrency = json_number_value(json_array_get(values, n - 1));
-	if (!strcmp(workload, "http"))
-		at.pool = at.concurrency;
+	pf__move(&at, session, "concurrency", json_number_value(json_array_get(values, n - 1)));
 	cell = pf__cell(session, way, &at);
 	e = pf__added(session, cell, "rate_percent");
 	rate = session__get_estimate(cell, "rate_per_s");

@@ -107,6 +107,21 @@ static bool direct_is_broken(const json_t *session, const json_t *cell)
 	return pf__is_broken(session, pf__cell(session, "direct", &at));
 }
 
+void pf__move(struct pf_at *at, const json_t *session, const char *sweep, double v)
+{
+	if (!strcmp(sweep, "payload")) {
+		at->payload = v;
+	} else if (!strcmp(sweep, "concurrency")) {
+		at->concurrency = v;
+		if (!strcmp(at->workload, "http"))
+			at->pool = v;
+	} else {
+		at->pool = v;
+		at->concurrency =
+			session__get_number(session__get(session, "sweeps"), "pool_concurrency");
+	}
+}
+
 struct estimate pf__added(const json_t *session, const json_t *cell, const char *key)
 {
 	const json_t *added = session__get(cell, "added");

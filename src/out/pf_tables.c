@@ -171,37 +171,11 @@ void pf__base(struct text *out, const json_t *session)
 	pf__figure(out, session, "added.svg", "What each way adds to the median round trip");
 }
 
-/* A dimension of the sweeps: which values, and where a value goes. */
+/* A dimension of the sweeps, and what its values are. */
 struct dimension {
 	const char *key; /* of "sweeps" */
-	void (*set)(struct pf_at *at, const json_t *session, double v);
 	void (*add)(struct text *out, double v);
 };
-
-static void add_plain(struct text *out, double v)
-{
-	md__count(out, v);
-}
-
-static void set_payload(struct pf_at *at, const json_t *session, double v)
-{
-	(void)session;
-	at->payload = v;
-}
-
-static void set_concurrency(struct pf_at *at, const json_t *session, double v)
-{
-	(void)session;
-	at->concurrency = v;
-	if (!strcmp(at->workload, "http"))
-		at->pool = v;
-}
-
-static void set_pool(struct pf_at *at, const json_t *session, double v)
-{
-	at->pool = v;
-	at->concurrency = session__get_number(session__get(session, "sweeps"), "pool_concurrency");
-}
 
 static void add_sweep_table(struct text *out, const json_t *session, const struct pf_at *base,
 			    const struct dimension *d)
@@ -228,7 +202,8 @@ static void add_sweep_table(struct text *out, const json_t *session, const struc
 			struct pf_at at = *base;
 			const json_t *cell;
 
-			d->set(&at, session, json_number_value(json_array_get(values, k)));
+			pf__move(&at, session, d->key,
+				 json_number_value(json_array_get(values, k)));
 			cell = pf__cell(session, way, &at);
 			if (!cell)
 				text__add(out, " " MD_NO_DATA " |");
@@ -264,7 +239,7 @@ static void add_sweep(struct text *out, const json_t *session, const char *title
 
 void pf__payload(struct text *out, const json_t *session)
 {
-	static const struct dimension d = {"payload", set_payload, pf__add_bytes};
+	static const struct dimension d = {"payload", pf__add_bytes};
 
 	add_sweep(out, session, "Against payload", &d, true);
 	pf__figure(out, session, "payload.svg", "What each way adds, against payload");
@@ -272,7 +247,7 @@ void pf__payload(struct text *out, const json_t *session)
 
 void pf__concurrency(struct text *out, const json_t *session)
 {
-	static const struct dimension d = {"concurrency", set_concurrency, add_plain};
+	static const struct dimension d = {"concurrency", md__count};
 
 	add_sweep(out, session, "Against requests under way", &d, true);
 	if (json_array_size(session__get(session__get(session, "sweeps"), "concurrency")) > 1)
@@ -333,7 +308,7 @@ static void add_neighbours(struct text *out, const json_t *session)
 
 void pf__pool(struct text *out, const json_t *session)
 {
-	static const struct dimension d = {"pool", set_pool, add_plain};
+	static const struct dimension d = {"pool", md__count};
 	const json_t *sweeps = session__get(session, "sweeps");
 	double tunnels = session__get_number(sweeps, "tunnels");
 

@@ -432,10 +432,7 @@ int table__print(FILE *out, const struct snapshot *s, const struct table_opts *o
 		table__fit(&t, opts->width);
 	add_rows(&text, &t, opts->color);
 	table__add_accounting(&text, s);
-	if (text.failed)
-		err = -ENOMEM;
-	else if (fwrite(text.data, 1, text.len, out) != text.len || fflush(out))
-		err = -EIO;
+	err = text__print(&text, out);
 out:
 	text__free(&text);
 	table__free(&t);

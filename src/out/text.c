@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Text that is safe to show. */
 #define _GNU_SOURCE /* vasprintf */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +48,20 @@ void text__free(struct text *t)
 {
 	free(t->data);
 	memset(t, 0, sizeof(*t));
+}
+
+int text__print(struct text *t, FILE *out)
+{
+	int err = 0;
+
+	if (t->failed)
+		err = -ENOMEM;
+	else if (t->len && fwrite(t->data, 1, t->len, out) != t->len)
+		err = -EIO;
+	else if (fflush(out))
+		err = -EIO;
+	text__free(t);
+	return err;
 }
 
 void text__addn(struct text *t, const char *s, size_t n)

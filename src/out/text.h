@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* A growing string. A zeroed one is empty; `failed` is sticky, so that callers check once. */
 struct text {
@@ -28,6 +29,9 @@ void text__add_printable(struct text *t, const char *s);
 /* s (printable) within XML text or an attribute; and the same of any s, made printable. */
 void text__add_xml(struct text *t, const char *s);
 void text__add_xml_printable(struct text *t, const char *s);
+/* Writes all of it, flushes and frees it. 0, -ENOMEM (it failed, and nothing is written) or -EIO.
+ */
+int text__print(struct text *t, FILE *out);
 /* A printable string, the columns it takes on a terminal. */
 size_t text__width(const char *s);
 /* Adds s (printable), cut to `width` columns with an ellipsis, or padded on the right. */

@@ -159,7 +159,6 @@ int tree__print(FILE *out, const struct critical_paths *paths, const struct snap
 	size_t width = opts->width && opts->width < WIDTH ? opts->width : WIDTH;
 	size_t n = opts->max_rows && opts->max_rows < paths->n ? opts->max_rows : paths->n;
 	struct text t = {0};
-	int err = 0;
 
 	if (n > WHOLE_PATHS && opts->max_rows)
 		n = WHOLE_PATHS;
@@ -175,12 +174,7 @@ int tree__print(FILE *out, const struct critical_paths *paths, const struct snap
 			      "not add up.\n");
 	add_reasons(&t, s);
 	table__add_accounting(&t, s);
-	if (t.failed)
-		err = -ENOMEM;
-	else if (fwrite(t.data, 1, t.len, out) != t.len || fflush(out))
-		err = -EIO;
-	text__free(&t);
-	return err;
+	return text__print(&t, out);
 }
 
 static json_t *part_json(const struct path_part *p)

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "bench/answer.h"
-#include "bench/ending.h"
 #include "log.h"
 #include "model/waterfall.h"
 #include "portforward/run.h"
@@ -20,7 +19,7 @@
 #define WARM_S	    0.05
 #define SETTLE_MS   5 /* the last exchange's other sockets close a little later */
 
-/* Whose cgroup it is. */
+/* Whose cgroup it is: no exchange gets lost with one that is not known. */
 static const char *name_of(const struct pfrun *r, size_t way, uint64_t cgroup, bool *relay)
 {
 	const struct pf_route *route = &r->stack.routes[r->used[way].way];
@@ -40,17 +39,15 @@ static const char *name_of(const struct pfrun *r, size_t way, uint64_t cgroup, b
 		return "nginx";
 	if (r->load.id == cgroup)
 		return "client";
-	return r->responder_cgroup.id == cgroup ? "responder" : NULL;
+	return r->responder_cgroup.id == cgroup ? "responder" : "(other)";
 }
 
-/* The sum of the place of this name; a new one where there is none. NULL: no room, or no name. */
+/* The sum of the place of this name; a new one where there is none. NULL: no room. */
 static struct pf_place_sum *place_of(struct pf_hops *h, const char *name, bool relay)
 {
 	struct pf_place_sum *p;
 	size_t i;
 
-	if (!name)
-		return NULL;
 	for (i = 0; i < h->n_places; i++)
 		if (!strcmp(h->place[i].name, name))
 			return &h->place[i];
@@ -136,8 +133,8 @@ static void take_hops(struct pfrun *r, size_t way, size_t point, const struct sn
 	struct snapshot now = {0}, delta = {0};
 	size_t i;
 
-	if (wire__read(r->wire, &now) || snapshot__delta(&delta, &now, before)) {
-		log_warn("the probe could not be read: no hops of this slice");
+	if (wire__read(r->course.wire, &now) || snapshot__delta(&delta, &now, before)) {
+		course__incomplete(&r->course, "the probe could not be read");
 	} else {
 		for (i = 0; i < delta.hops.n_paths; i++)
 			if (is_ours(r, &delta.hops.paths[i]))
@@ -156,12 +153,18 @@ static int hop_slice(struct pfrun *r, size_t way, size_t point)
 	json_t *answer = NULL;
 	int err = pfrun__open(r, way, &r->scenario->points[point]);
 
-	if (err || wire__read(r->wire, &before))
+	if (err)
 		return err == -EINTR ? err : 0;
+	if (wire__read(r->course.wire, &before)) {
+		course__incomplete(&r->course, "the probe could not be read");
+		return pfrun__close(r, way, &r->scenario->points[point]);
+	}
 	err = pfrun__drive(r, way, &r->scenario->points[point], r->scenario->hops.seconds, &answer);
 	if (!err) {
 		clock__sleep_ms(SETTLE_MS);
-		answer__merge_hist(json_object_get(answer, "client"), &c->hops.client);
+		if (answer__merge_hist(json_object_get(answer, "client"), &c->hops.client))
+			course__incomplete(&r->course,
+					   "an answer of a load worker could not be read");
 		take_hops(r, way, point, &before);
 	}
 	json_decref(answer);
@@ -179,7 +182,7 @@ static int restart_load(struct pfrun *r)
 	int err;
 
 	pfrun__stop_load(r, 2000);
-	err = wire__attach(r->wire);
+	err = wire__attach(r->course.wire);
 	if (!err)
 		err = pfrun__start_load(r);
 	for (point = 0; point < r->scenario->n_points && !err; point++) {
@@ -205,8 +208,9 @@ static int run_round(struct pfrun *r, unsigned int round, uint64_t *told)
 		if (clock__now() - *told > PROGRESS_NS) {
 			*told = clock__now();
 			log_info("[%5.1f s] hops, round %u of %lld, point %zu of %zu",
-				 pfrun__elapsed(r), round + 1, (long long)r->scenario->hops.rounds,
-				 point + 1, r->scenario->n_points);
+				 course__elapsed(&r->course), round + 1,
+				 (long long)r->scenario->hops.rounds, point + 1,
+				 r->scenario->n_points);
 		}
 		pf_sweep__order(round, point, r->scenario->n_used, order);
 		for (i = 0; i < r->scenario->n_used && !err; i++)
@@ -222,16 +226,16 @@ int pfrun__measure_hops(struct pfrun *r)
 	uint64_t told = clock__now();
 	int err;
 
-	log_info("[%5.1f s] hops: the probe attached, %u round%s", pfrun__elapsed(r), rounds,
-		 rounds == 1 ? "" : "s");
+	log_info("[%5.1f s] hops: the probe attached, %u round%s", course__elapsed(&r->course),
+		 rounds, rounds == 1 ? "" : "s");
 	err = restart_load(r);
 	if (err && err != -EINTR)
-		pfrun__incomplete(r, "the rounds with the probe could not be begun");
+		course__incomplete(&r->course, "the rounds with the probe could not be begun");
 	for (round = 0; round < rounds && !err; round++) {
 		err = run_round(r, round, &told);
 		r->hop_rounds += !err;
 	}
-	r->has_last = ending__read(r->wire, &r->last);
-	wire__detach(r->wire);
+	course__read_last(&r->course);
+	wire__detach(r->course.wire);
 	return err == -EINTR ? err : 0;
 }

@@ -14,8 +14,8 @@ static struct target *add_target(struct pfrun *r, const struct pf_target *t, con
 	struct target *target;
 
 	if (r->n_targets == PFRUN_MAX_TARGETS) {
-		pfrun__incomplete(r, "more than %d targets: the rest is not judged",
-				  PFRUN_MAX_TARGETS);
+		course__incomplete(&r->course, "more than %d targets: the rest is not judged",
+				   PFRUN_MAX_TARGETS);
 		return NULL;
 	}
 	snprintf(name, sizeof(name), "%s (%s)", pf_metric__title(t->metric), where);
@@ -25,12 +25,14 @@ static struct target *add_target(struct pfrun *r, const struct pf_target *t, con
 }
 
 /* What makes any number of a cell worthless. */
-static void check_cell(const struct pfrun *r, struct target *target, const struct pf_cell *c)
+static void check_cell(const struct pfrun *r, struct target *target, size_t way,
+		       const struct pf_cell *c)
 {
 	target__check_errors(target, c->attempted, c->failed, r->scenario->error_bound);
-	if (c->invalid[0])
-		target__invalidate(target, "%s", c->invalid);
-	target__check_clock(target, r->clock_step_ns, r->ended_ns - r->started_ns);
+	if (r->used[way].broken)
+		target__invalidate(target, "%s", r->used[way].why);
+	target__check_clock(target, r->course.clock_step_ns,
+			    r->course.ended_ns - r->course.started_ns);
 }
 
 static struct estimate estimate_of(const struct pfrun *r, enum pf_metric metric,
@@ -50,10 +52,29 @@ static struct estimate estimate_of(const struct pfrun *r, enum pf_metric metric,
 /* NO DATA already: and why. */
 static void say_why(const struct pfrun *r, struct target *target, size_t way)
 {
-	const struct pf_route *route = &r->stack.routes[r->used[way].way];
+	const struct pf_used *u = &r->used[way];
+	const struct pf_route *route = &r->stack.routes[u->way];
 
 	if (!route->available && route->why[0])
 		snprintf(target->reason, sizeof(target->reason), "not started: %.200s", route->why);
+	else if (u->gone)
+		snprintf(target->reason, sizeof(target->reason), "%.200s", u->why);
+}
+
+/*
+ * The rounds with the fewest calls are the slow ones: those that have a p99 are not like the rest,
+ * and what passes by them may not by all. What fails fails.
+ */
+static void check_p99s(struct target *target, const struct pf_cell *c, const struct pf_cell *direct)
+{
+	unsigned int rounds = c->rounds < direct->rounds ? c->rounds : direct->rounds;
+
+	if (target->estimate.n >= rounds || target->verdict == VERDICT_FAIL)
+		return;
+	target->verdict = VERDICT_INCONCLUSIVE;
+	snprintf(target->reason, sizeof(target->reason),
+		 "in %llu of %u rounds direct and the way had the %d calls that a p99 takes",
+		 (unsigned long long)target->estimate.n, rounds, PFRUN_P99_CALLS);
 }
 
 static void judge_cell(struct pfrun *r, const struct pf_target *t, size_t way, enum pf_workload w)
@@ -79,10 +100,12 @@ static void judge_cell(struct pfrun *r, const struct pf_target *t, size_t way, e
 	} else {
 		e = estimate_of(r, t->metric, c, direct);
 		target__judge(target, &e);
+		if (t->metric == PF_ADDED_P99)
+			check_p99s(target, c, direct);
 	}
-	check_cell(r, target, c);
+	check_cell(r, target, way, c);
 	if (pf_metric__compares(t->metric))
-		check_cell(r, target, direct);
+		check_cell(r, target, 0, direct);
 }
 
 /* Failures of a way under a workload, at all its points: each that fails is one too many. */
@@ -113,6 +136,8 @@ static void judge_errors(struct pfrun *r, const struct pf_target *t, size_t way,
 	}
 	e = estimate__exact(100 * (double)failed / (double)attempted, attempted);
 	target__judge(target, &e);
+	if (r->used[way].broken && target->verdict == VERDICT_PASS)
+		target__invalidate(target, "%s", r->used[way].why);
 }
 
 void pfrun__judge(struct pfrun *r)

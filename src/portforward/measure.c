@@ -113,8 +113,8 @@ static void say_progress(const struct pfrun *r, unsigned int round, size_t point
 	if (clock__now() - *told < PROGRESS_NS)
 		return;
 	*told = clock__now();
-	log_info("[%5.1f s] round %u of %lld, point %zu of %zu", pfrun__elapsed(r), round + 1,
-		 (long long)r->scenario->load.rounds, point + 1, r->scenario->n_points);
+	log_info("[%5.1f s] round %u of %lld, point %zu of %zu", course__elapsed(&r->course),
+		 round + 1, (long long)r->scenario->load.rounds, point + 1, r->scenario->n_points);
 }
 
 /* All ways at one point, one after the other. */
@@ -167,8 +167,8 @@ int pfrun__measure(struct pfrun *r)
 	size_t point;
 	int err;
 
-	log_info("[%5.1f s] warm-up, %zu point%s on each way", pfrun__elapsed(r), s->n_points,
-		 s->n_points == 1 ? "" : "s");
+	log_info("[%5.1f s] warm-up, %zu point%s on each way", course__elapsed(&r->course),
+		 s->n_points, s->n_points == 1 ? "" : "s");
 	err = warm_up(r);
 	if (err)
 		return err;
@@ -176,8 +176,9 @@ int pfrun__measure(struct pfrun *r)
 	read_tcp(r, 0);
 	told = clock__now();
 	log_info("[%5.1f s] %u rounds of %zu point%s, %zu ways in turn, %g s each: %.0f s of load",
-		 pfrun__elapsed(r), rounds, s->n_points, s->n_points == 1 ? "" : "s", s->n_used,
-		 s->load.seconds, rounds * s->load.seconds * (double)(s->n_points * s->n_used));
+		 course__elapsed(&r->course), rounds, s->n_points, s->n_points == 1 ? "" : "s",
+		 s->n_used, s->load.seconds,
+		 rounds * s->load.seconds * (double)(s->n_points * s->n_used));
 	for (round = 0; round < rounds && !err; round++) {
 		for (point = 0; point < s->n_points && !err; point++) {
 			say_progress(r, round, point, &told);
@@ -187,7 +188,8 @@ int pfrun__measure(struct pfrun *r)
 			r->rounds++;
 	}
 	read_tcp(r, 1);
+	r->measured = true;
 	if (err == -ECANCELED)
-		pfrun__incomplete(r, "the load over the direct way was lost");
+		course__incomplete(&r->course, "the load over the direct way was lost");
 	return err == -EINTR ? err : 0;
 }

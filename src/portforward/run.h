@@ -5,7 +5,7 @@
  *	pfrun__run()  preconditions -> namespaces, ways, workers (setup.c) -> rounds of load over
  *		      every way in turn (measure.c, slice.c), without the probe; then rounds with
  *		      it for the hops (hops.c) -> verdicts (judge.c) -> session (session.c,
- *		      session_cell.c). Whatever happens, teardown.
+ *		      session_cell.c). Whatever happens, teardown. The order is bench/course.c's.
  */
 #ifndef HOPSCOPE_PORTFORWARD_RUN_H
 #define HOPSCOPE_PORTFORWARD_RUN_H
@@ -19,7 +19,6 @@
 
 #include "bench/bench.h"
 #include "bench/machine.h"
-#include "bench/outdir.h"
 #include "bench/remote.h"
 #include "model/hist.h"
 #include "model/snapshot.h"
@@ -29,7 +28,8 @@
 #include "stack/portforward.h"
 
 #define PFRUN_MAX_TARGETS 256
-#define PFRUN_MAX_PLACES  12 /* processes that exchanges reside in, of a way */
+#define PFRUN_MAX_PLACES  12  /* processes that exchanges reside in, of a way */
+#define PFRUN_P99_CALLS	  100 /* of a round, from which on it has a p99 */
 
 /* Load workers of a way that differ in what they connect to. */
 #define PFRUN_MAX_WORKERS (PF_MAX_VALUES + 3)
@@ -77,7 +77,6 @@ struct pf_cell {
 	/* By leg, front and back: smoothed round trip after the slice. */
 	double *srtt[PF_MAX_LEGS][2];	/* the smallest of its connections */
 	uint64_t segments, retransmits; /* of all legs, both ends */
-	char invalid[200];		/* why its numbers must not be judged */
 	struct pf_hops hops;
 };
 
@@ -87,7 +86,8 @@ struct pf_used {
 	struct pf_worker nats[PFRUN_MAX_WORKERS];
 	struct pf_worker http;
 	struct pf_worker bulk[2]; /* neighbours: on the same port, on another */
-	bool gone; /* it failed in the middle: why, and it is left out from then on */
+	bool gone;   /* it failed in the middle: why, and it is left out from then on */
+	bool broken; /* before it was measured as the scenario has it: not to be judged */
 	char why[256];
 	struct pf_leg legs[PF_MAX_LEGS]; /* the last reading */
 	size_t n_legs;
@@ -95,12 +95,8 @@ struct pf_used {
 };
 
 struct pfrun {
-	const struct bench_opts *opts;
+	struct course course;
 	struct pf_scenario *scenario;
-	struct outdir outdir;
-	struct cgroup_mounts mounts;
-	struct rundir run;
-	struct watch watch;
 	char files[PATH_MAX];
 	struct pf_opts stack_opts;
 	struct pf_stack stack;
@@ -109,44 +105,41 @@ struct pfrun {
 	struct remote responders[PF_MAX_NODES]; /* one on each node: rpc.svc-1.echo ... */
 	struct pf_used used[PF_WAYS];		/* scenario->ways */
 	struct pf_cell *cells;			/* [way][point]; owned */
-	struct wire *wire;
 
-	struct timespec started; /* CLOCK_REALTIME */
-	uint64_t started_ns, ended_ns;
-	int64_t clock_step_ns;
-	char incomplete[256]; /* the first thing that went wrong; "" when nothing did */
-	unsigned int rounds;  /* that were done */
+	unsigned int rounds; /* that were done */
+	bool measured;	     /* none is to come but those for the hops */
 	unsigned int hop_rounds;
-	struct snapshot last; /* of the rounds with the probe */
-	bool has_last;
 	struct pf_tcp tcp[PF_PLACES][2]; /* before and after the load */
 	bool has_tcp;
 	struct target targets[PFRUN_MAX_TARGETS];
 	size_t n_targets;
 };
 
+/* Of a counter; connections that closed in between take theirs with them. */
+static inline uint64_t pf_risen(uint64_t before, uint64_t after)
+{
+	return after > before ? after - before : 0;
+}
+
 /* The whole command, for a scenario of this kind. Returns an enum exit_code. */
 int pfrun__run(const struct bench_opts *opts);
 
-/* Keeps the first reason for which the run is not complete. */
-void pfrun__incomplete(struct pfrun *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-double pfrun__elapsed(const struct pfrun *r);
 /* Whether a way can be measured now. */
 bool pfrun__available(const struct pfrun *r, size_t way);
 struct pf_cell *pfrun__cell(const struct pfrun *r, size_t way, size_t point);
-/* Why its numbers must not be judged; the first reason stays. */
-void pf_cell__invalidate(struct pf_cell *c, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+/* Leaves a way out from now on; the first reason stays. */
+void pfrun__lose(struct pfrun *r, struct pf_used *u, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 int pfrun__make_cells(struct pfrun *r);
 void pfrun__free_cells(struct pfrun *r);
 
-/* setup.c. 0, -EINTR, or negative errno after log_fail(); teardown is due in each case. */
+/* setup.c: 0, -EINTR, or negative errno after log_fail(). */
 int pfrun__precheck(struct pfrun *r);
-int pfrun__setup(struct pfrun *r);
+int pfrun__setup(void *run);
 /* The load workers and the responder, warm; and their end. */
 int pfrun__start_load(struct pfrun *r);
 void pfrun__stop_load(struct pfrun *r, unsigned int grace_ms);
-void pfrun__teardown(struct pfrun *r, unsigned int grace_ms);
+void pfrun__teardown(void *run, unsigned int grace_ms);
 /*
  * Whom a pool over the first n nodes asks: connection i of the pool, which is to node i, makes
  * calls i, i + n ... and their subject is that of the responder there. No call crosses to another
@@ -170,7 +163,7 @@ int pfrun__drive(struct pfrun *r, size_t way, const struct pf_point *p, double s
 int pfrun__open(struct pfrun *r, size_t way, const struct pf_point *p);
 int pfrun__close(struct pfrun *r, size_t way, const struct pf_point *p);
 
-/* measure.c, hops.c: 0, or -EINTR; anything else is in r->incomplete. */
+/* measure.c, hops.c: 0, or -EINTR; anything else is in r->course.incomplete. */
 int pfrun__measure(struct pfrun *r);
 int pfrun__measure_hops(struct pfrun *r);
 

@@ -112,11 +112,3 @@ void pf_scenario__stack(const struct pf_scenario *s, struct pf_opts *o)
 	o->kubectl = s->stack.kubectl;
 	o->kubectl_ws = s->stack.kubectl_ws;
 }
-
-double pf_scenario__seconds(const struct pf_scenario *s)
-{
-	double cells = (double)(s->n_points * s->n_used);
-
-	return cells * ((double)s->load.rounds * s->load.seconds +
-			(double)s->hops.rounds * s->hops.seconds);
-}

@@ -15,6 +15,8 @@
 #include "portforward/sweep.h"
 #include "stack/portforward.h"
 
+#define PF_MAX_ROUNDS 1000
+
 /* X(id, name in the file, unit of the model, what it is called in the report) */
 #define PF_METRICS(X)                                                           \
 	X(PF_ADDED_P50, "added_p50", "ns", "added to direct, p50")              \
@@ -32,7 +34,6 @@ enum pf_metric {
 		PF_METRIC_COUNT
 };
 
-const char *pf_metric__name(enum pf_metric m);
 const char *pf_metric__unit(enum pf_metric m);
 const char *pf_metric__title(enum pf_metric m);
 /* Whether it compares with direct, which has none itself. */
@@ -103,11 +104,14 @@ void pf_scenario__free(struct pf_scenario *s);
 int pf_scenario__settings(const struct pf_scenario *s, scenario_setting_fn fn, void *ctx);
 /* What pf_stack__start() is to be asked for; the folder of files is the caller's to find. */
 void pf_scenario__stack(const struct pf_scenario *s, struct pf_opts *o);
-/* How long the load alone lasts, in seconds, if every way is available. */
-double pf_scenario__seconds(const struct pf_scenario *s);
 
-/* scenario_rules.c, scenario_targets.c: defaults, ranges, contradictions. 0, or -EINVAL after
- * log_fail(). */
+/*
+ * scenario_rules.c, scenario_targets.c: defaults, ranges, contradictions. 0, or -EINVAL after
+ * log_fail().
+ */
+/* A whole number that is written where the schema knows only words. */
+int pf_rules__number(const char *text, unsigned int min, unsigned int max, unsigned int *v,
+		     const struct yaml_index *y, const char *file, const char *path);
 int pf_rules__apply(struct pf_scenario *s, const struct yaml_index *y, const char *file);
 int pf_targets__apply(struct pf_scenario *s, const struct yaml_index *y, const char *file);
 

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +15,7 @@
 static const struct scenario_number numbers[] = {
 #define N(path, min, max, otherwise) SCENARIO_WHOLE(struct pf_scenario, path, min, max, otherwise)
 #define R(path, min, max, otherwise) SCENARIO_REAL(struct pf_scenario, path, min, max, otherwise)
-	N(load.rounds, 1, 1000, 8),
+	N(load.rounds, 1, PF_MAX_ROUNDS, 8),
 	R(load.seconds, 0.05, 60, 0.2),
 	N(load.timeout_ms, 10, 60000, 2000),
 	N(base.payload, 0, MAX_PAYLOAD, 256),
@@ -45,16 +44,9 @@ static int apply_texts(struct pf_scenario *s)
 
 static int check_names(const struct pf_scenario *s, const struct yaml_index *y, const char *file)
 {
-	const char *c;
-
 	if (strcmp(s->kind, "port-forward") != 0)
 		return scenario_rules__fail(y, file, "kind", "'%s' is not port-forward", s->kind);
-	for (c = s->name; *c; c++)
-		if (!isalnum((unsigned char)*c) && *c != '-' && *c != '_')
-			return scenario_rules__fail(y, file, "name",
-						    "'%s': letters, digits, - and _ are wanted",
-						    s->name);
-	return 0;
+	return scenario_name__check(s->name, y, file);
 }
 
 /* Direct is what the others are compared with: it is there, and first. */
@@ -108,9 +100,8 @@ static int apply_workloads(struct pf_scenario *s, const struct yaml_index *y, co
 	return 0;
 }
 
-/* A whole number that is written where the schema knows only words. */
-static int parse(const struct yaml_index *y, const char *file, const char *path, const char *text,
-		 unsigned int min, unsigned int max, unsigned int *v)
+int pf_rules__number(const char *text, unsigned int min, unsigned int max, unsigned int *v,
+		     const struct yaml_index *y, const char *file, const char *path)
 {
 	char *end;
 	long n;
@@ -137,7 +128,7 @@ static int apply_values(struct pf_values *to, char **texts, unsigned int n, unsi
 		return scenario_rules__fail(y, file, key, "more than %d values", PF_MAX_VALUES);
 	for (i = 0; i < n; i++) {
 		snprintf(path, sizeof(path), "%s[%u]", key, i);
-		if (parse(y, file, path, texts[i], min, max, &to->v[i]))
+		if (pf_rules__number(texts[i], min, max, &to->v[i], y, file, path))
 			return -EINVAL;
 		if (i && to->v[i] <= to->v[i - 1])
 			return scenario_rules__fail(y, file, path, "the values have to rise");
@@ -174,21 +165,12 @@ static int apply_sweep(struct pf_scenario *s, const struct yaml_index *y, const 
 
 int pf_rules__apply(struct pf_scenario *s, const struct yaml_index *y, const char *file)
 {
-	const char *why;
-	double percent;
-
 	if (scenario_numbers__apply(s, numbers, y, file) || apply_texts(s) ||
 	    check_names(s, y, file) || apply_ways(s, y, file) || apply_workloads(s, y, file) ||
 	    apply_sweep(s, y, file))
 		return -EINVAL;
-	if (limit__parse(s->error_bound_text, "%", &percent, &why))
-		return scenario_rules__fail(y, file, "error_bound", "'%s': %s", s->error_bound_text,
-					    why);
-	if (percent < 0 || percent > 100)
-		return scenario_rules__fail(y, file, "error_bound",
-					    "%s is out of range: 0 %% to 100 %%",
-					    s->error_bound_text);
-	s->error_bound = percent / 100;
+	if (error_bound__apply(s->error_bound_text, &s->error_bound, y, file))
+		return -EINVAL;
 	return pf_targets__apply(s, y, file);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "portforward/scenario.h"
@@ -13,11 +13,6 @@ static const struct {
 	PF_METRICS(PF_METRIC_ROW)
 #undef PF_METRIC_ROW
 };
-
-const char *pf_metric__name(enum pf_metric m)
-{
-	return metrics[m].name;
-}
 
 const char *pf_metric__unit(enum pf_metric m)
 {
@@ -79,15 +74,7 @@ static int apply_workload(struct pf_target *t, const struct pf_scenario *s,
 static int number(const char *text, unsigned int *v, const struct yaml_index *y, const char *file,
 		  const char *at)
 {
-	char *end;
-	long n = text ? strtol(text, &end, 10) : 0;
-
-	if (!text)
-		return 0;
-	if (end == text || *end || n < 0 || n > 1 << 30)
-		return scenario_rules__fail(y, file, at, "'%s' is not a whole number", text);
-	*v = (unsigned int)n;
-	return 0;
+	return text ? pf_rules__number(text, 0, INT_MAX, v, y, file, at) : 0;
 }
 
 /* A target of both workloads speaks of those that have the point, which is one at least. */

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The session document, as docs/session.md has it: everything that a report may say. */
-#include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #include <nats/nats.h> /* its version; everything else of it is src/load */
 
-#include "bench/ending.h"
 #include "bench/environment.h"
 #include "out/json.h"
 #include "portforward/run.h"
-#include "stack/file.h"
 
 static json_t *count(uint64_t n)
 {
@@ -22,19 +18,13 @@ static json_t *text_or_null(const char *s)
 	return session__text(s[0] ? s : NULL);
 }
 
-static int add_setting(void *list, const char *key, const char *value)
-{
-	return json_array_append_new(list,
-				     json_pack("[o,o]", session__text(key), session__text(value)));
-}
-
 static json_t *configuration(const struct pfrun *r)
 {
 	json_t *list = json_array();
 
-	pf_scenario__settings(r->scenario, add_setting, list);
-	if (r->opts->no_probe)
-		add_setting(list, "--no-probe", "true");
+	pf_scenario__settings(r->scenario, course__add_setting, list);
+	if (r->course.opts->no_probe)
+		course__add_setting(list, "--no-probe", "true");
 	return list;
 }
 
@@ -47,13 +37,13 @@ static json_t *topology(const struct pfrun *r)
 
 	for (i = 0; i < s->n_nodes; i++) {
 		snprintf(address, sizeof(address), "port %u", s->nodes[i].client);
-		environment__add_process(list, s->nodes[i].name, "nats-server", &s->nodes[i].child,
-					 address,
-					 environment__cgroup(&r->mounts, &s->nodes[i].cgroup));
+		environment__add_process(
+			list, s->nodes[i].name, "nats-server", &s->nodes[i].child, address,
+			environment__cgroup(&r->course.mounts, &s->nodes[i].cgroup));
 	}
 	snprintf(address, sizeof(address), "port %u", s->web.port);
 	environment__add_process(list, "web", "nginx", &s->web.child, address,
-				 environment__cgroup(&r->mounts, &s->web.cgroup));
+				 environment__cgroup(&r->course.mounts, &s->web.cgroup));
 	for (i = 0; i < r->scenario->n_used; i++) {
 		const struct pf_route *route = &s->routes[r->used[i].way];
 
@@ -61,25 +51,20 @@ static json_t *topology(const struct pfrun *r)
 			environment__add_process(
 				list, route->relays[k].name, route->relays[k].program,
 				&route->relays[k].child, NULL,
-				environment__cgroup(&r->mounts, &route->relays[k].cgroup));
+				environment__cgroup(&r->course.mounts, &route->relays[k].cgroup));
 	}
 	return list;
 }
 
 static json_t *environment(const struct pfrun *r)
 {
-	json_t *e = environment__host(&r->mounts);
+	json_t *e = environment__host(&r->course.mounts);
 
 	session__put(&e, "natsc", session__text(nats_GetVersion()));
 	session__put(&e, "nats_server", text_or_null(r->stack.nats_version));
 	session__put(&e, "nginx", text_or_null(r->stack.web_version));
 	session__put(&e, "topology", topology(r));
 	return e;
-}
-
-static uint64_t since(uint64_t before, uint64_t after)
-{
-	return after > before ? after - before : 0;
 }
 
 /* What one end of a leg sent while the load ran, and the round trips at its end. */
@@ -89,8 +74,8 @@ static json_t *leg_end(const struct pf_leg_end *before, const struct pf_leg_end 
 	json_t *o = json_object();
 
 	session__put(&o, "connections", count(after->connections));
-	session__put(&o, "segments", count(since(before->segments, after->segments)));
-	session__put(&o, "retransmits", count(since(before->retransmits, after->retransmits)));
+	session__put(&o, "segments", count(pf_risen(before->segments, after->segments)));
+	session__put(&o, "retransmits", count(pf_risen(before->retransmits, after->retransmits)));
 	session__put(&o, "srtt_min_ns", rtt ? count(after->srtt_min_ns) : json_null());
 	session__put(&o, "srtt_mean_ns", rtt ? count(after->srtt_mean_ns) : json_null());
 	session__put(&o, "srtt_max_ns", rtt ? count(after->srtt_max_ns) : json_null());
@@ -172,22 +157,12 @@ static json_t *tcp(const struct pfrun *r)
 		json_t *o = json_object();
 
 		session__put(&o, "place", json_string(place_name((enum pf_place)i)));
-		session__put(&o, "in_segments", count(since(a->in_segments, b->in_segments)));
-		session__put(&o, "out_segments", count(since(a->out_segments, b->out_segments)));
-		session__put(&o, "retransmits", count(since(a->retransmits, b->retransmits)));
+		session__put(&o, "in_segments", count(pf_risen(a->in_segments, b->in_segments)));
+		session__put(&o, "out_segments", count(pf_risen(a->out_segments, b->out_segments)));
+		session__put(&o, "retransmits", count(pf_risen(a->retransmits, b->retransmits)));
 		session__append(&list, o);
 	}
 	return list;
-}
-
-static json_t *scenario(const struct pfrun *r)
-{
-	json_t *o = json_object();
-
-	session__put(&o, "name", session__text(r->scenario->name));
-	session__put(&o, "file", session__text(path__name(r->opts->scenario)));
-	session__put(&o, "title", session__text(r->scenario->title));
-	return o;
 }
 
 static json_t *values(const struct pf_values *v)
@@ -216,18 +191,9 @@ static json_t *sweeps(const struct pf_sweep *s)
 
 json_t *pfrun__session(const struct pfrun *r)
 {
-	json_t *o = json_object();
+	json_t *o =
+		course__session(&r->course, "port-forward", r->scenario->name, r->scenario->title);
 
-	session__put(&o, "schema", json_integer(SESSION_SCHEMA));
-	session__put(&o, "kind", json_string("port-forward"));
-	session__put(&o, "tool",
-		     json_pack("{s:s,s:s}", "name", "hopscope", "version", HOPSCOPE_VERSION));
-	session__put(&o, "scenario", scenario(r));
-	session__put(&o, "started", ending__started(&r->started));
-	session__put(&o, "duration_s",
-		     session__number((double)(r->ended_ns - r->started_ns) / 1e9));
-	session__put(&o, "complete", json_boolean(!r->incomplete[0]));
-	session__put(&o, "incomplete_reason", text_or_null(r->incomplete));
 	session__put(&o, "environment", environment(r));
 	session__put(&o, "configuration", configuration(r));
 	session__put(&o, "rounds", count(r->rounds));
@@ -238,9 +204,7 @@ json_t *pfrun__session(const struct pfrun *r)
 	session__put(&o, "phases", pfrun__phases(r));
 	session__put(&o, "analysis", pfrun__analysis(r));
 	session__put(&o, "tcp", tcp(r));
-	session__put(&o, "series", r->has_last ? session__series(&r->last, false) : json_array());
-	session__put(&o, "accounting", r->has_last ? session__accounting(&r->last) : json_null());
-	session__put(&o, "overhead", ending__overhead(r->has_last ? &r->last : NULL, NULL));
+	course__put_probe(&o, &r->course, false);
 	session__put(&o, "error_bound_percent", session__number(100 * r->scenario->error_bound));
 	session__put(&o, "targets", session__targets(r->targets, r->n_targets));
 	return o;

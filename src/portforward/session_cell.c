@@ -48,7 +48,7 @@ static json_t *cpu(const struct pfrun *r, size_t way, const struct pf_cell *c)
 
 	for (i = 0; i < route->n_relays; i++) {
 		const char *program = route->relays[i].program;
-		double sum[1000];
+		double sum[PF_MAX_ROUNDS];
 		json_t *o;
 
 		for (k = 0; k < i && strcmp(route->relays[k].program, program) != 0; k++)
@@ -148,11 +148,12 @@ static void put_point(json_t **o, const struct pfrun *r, const struct pf_point *
 static json_t *cell(const struct pfrun *r, size_t way, size_t point)
 {
 	const struct pf_cell *c = pfrun__cell(r, way, point);
+	const struct pf_used *u = &r->used[way];
 	size_t n = rounds_of(r);
 	json_t *o = json_object(), *latency = json_object();
 
 	put_point(&o, r, &r->scenario->points[point]);
-	session__put(&o, "way", session__text(pf_way__name(r->used[way].way)));
+	session__put(&o, "way", session__text(pf_way__name(u->way)));
 	session__put(&o, "rounds", count(c->rounds));
 	session__put(&o, "attempted", count(c->attempted));
 	session__put(&o, "succeeded", count(c->succeeded));
@@ -170,7 +171,7 @@ static json_t *cell(const struct pfrun *r, size_t way, size_t point)
 	session__put(&o, "srtt", srtt(r, way, c));
 	session__put(&o, "segments", count(c->segments));
 	session__put(&o, "retransmits", count(c->retransmits));
-	session__put(&o, "invalid", session__text(c->invalid[0] ? c->invalid : NULL));
+	session__put(&o, "invalid", session__text(u->broken ? u->why : NULL));
 	session__put(&o, "residence", c->hops.exchanges ? residence(&c->hops) : json_null());
 	put_paths(&o, &c->hops);
 	return o;
@@ -189,9 +190,10 @@ json_t *pfrun__phases(const struct pfrun *r)
 }
 
 /* Of latencies of a cell in which too much failed nothing is to be made. */
-static bool is_broken(const struct pfrun *r, const struct pf_cell *c)
+static bool is_broken(const struct pfrun *r, size_t way, const struct pf_cell *c)
 {
-	return c->invalid[0] || (double)c->failed > r->scenario->error_bound * (double)c->attempted;
+	return r->used[way].broken ||
+	       (double)c->failed > r->scenario->error_bound * (double)c->attempted;
 }
 
 /* Two points of a way: what it adds at the one, at the other, and the difference by rounds. */
@@ -211,7 +213,7 @@ static json_t *compared(const struct pfrun *r, size_t way, const struct pf_point
 	for (i = 0; i < 2; i++) {
 		d[i] = pfrun__cell(r, 0, i ? b : a);
 		c[i] = pfrun__cell(r, way, i ? b : a);
-		if (is_broken(r, d[i]) || is_broken(r, c[i]))
+		if (is_broken(r, 0, d[i]) || is_broken(r, way, c[i]))
 			return json_null();
 		p50[i] = (struct pf_pair){d[i]->p50, c[i]->p50};
 		p99[i] = (struct pf_pair){d[i]->p99, c[i]->p99};

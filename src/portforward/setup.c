@@ -7,65 +7,53 @@
 #include "bench/precheck.h"
 #include "log.h"
 #include "portforward/run.h"
-#include "stack/clock.h"
 #include "stack/file.h"
 
 #define READY_MS     30000
 #define WARMUP_MS    10000
 #define CONNECT_MS   10000
 #define WARMUP_CALLS 20
-#define SLACK_S	     2 /* the probe waits longer than the client: a late answer is no mystery */
 #define HOP_PATHS    512
 
 int pfrun__precheck(struct pfrun *r)
 {
-	int err = cgroup__mounts(&r->mounts);
+	int err = precheck__host(&r->course.mounts, !r->course.opts->no_probe);
 
 	if (err)
-		return log_fail(err, "cannot read /proc/self/mountinfo: %s", strerror(-err));
-	err = precheck__privileges(&r->mounts, !r->opts->no_probe);
-	if (err)
 		return err;
-	err = pf_stack__files(r->opts->scenario, r->files);
+	err = pf_stack__files(r->course.opts->scenario, r->files);
 	if (err)
 		return log_fail(err,
 				"the folder port-forward/ with what the ways need is not beside %s",
-				r->opts->scenario);
+				r->course.opts->scenario);
 	pf_scenario__stack(r->scenario, &r->stack_opts);
 	r->stack_opts.files = r->files;
-	rundir__sweep(&r->mounts);
-	return outdir__open(&r->outdir, r->opts->out);
+	rundir__sweep(&r->course.mounts);
+	return outdir__open(&r->course.outdir, r->course.opts->out);
 }
 
 /* Loaded now, so that a kernel that does not take it says so at once; attached when its turn comes.
  */
 static int open_probe(struct pfrun *r)
 {
-	struct wire_opts opts = {.n_cgroups = 1,
-				 .protos = 1u << PROTO_NATS | 1u << PROTO_HTTP,
+	struct wire_opts opts = {.protos = 1u << PROTO_NATS | 1u << PROTO_HTTP,
 				 .hops = true,
 				 .sched = true,
 				 .hop_paths = HOP_PATHS};
-	int err;
 
-	if (r->opts->no_probe || !r->scenario->hops.rounds)
-		return 0;
-	opts.timeout_ns = (uint64_t)r->scenario->load.timeout_ms * NS_PER_MS + SLACK_S * NS_PER_S;
-	err = cgroup2__find(r->run.cgroup.v2, &opts.cgroups[0], &opts.cgroup_levels[0]);
-	if (err)
-		return log_fail(err, "cannot find the cgroup %s: %s", r->run.cgroup.v2,
-				strerror(-err));
-	return wire__open(&r->wire, &opts);
+	return r->scenario->hops.rounds
+		       ? course__open_probe(&r->course, &opts, r->scenario->load.timeout_ms)
+		       : 0;
 }
 
 static int make_cgroups(struct pfrun *r)
 {
-	int err = cgroup__plan_child(&r->load, &r->run.cgroup, "load");
+	int err = cgroup__plan_child(&r->load, &r->course.run.cgroup, "load");
 
 	if (!err)
 		err = cgroup__create(&r->load, false);
 	if (!err)
-		err = cgroup__plan_child(&r->responder_cgroup, &r->run.cgroup, "responder");
+		err = cgroup__plan_child(&r->responder_cgroup, &r->course.run.cgroup, "responder");
 	return err ? err : cgroup__create(&r->responder_cgroup, false);
 }
 
@@ -73,14 +61,14 @@ static int start_worker(struct pfrun *r, struct remote *w, const char *name, jso
 			const struct cgroup *cgroup, const struct netns *netns)
 {
 	char log[PATH_MAX];
-	int err = path__format(log, "%s/%s.log", r->run.path, name);
+	int err = path__format(log, "%s/%s.log", r->course.run.path, name);
 
 	if (!config || err) {
 		json_decref(config);
 		return log_fail(err ? err : -ENOMEM, "cannot start %s: %s", name,
 				strerror(err ? -err : ENOMEM));
 	}
-	return remote__start_in(w, name, config, cgroup, netns, log, &r->watch);
+	return remote__start(w, name, config, cgroup, netns, log, &r->course.watch);
 }
 
 json_t *pfrun__subjects(unsigned int n)
@@ -266,8 +254,7 @@ static int warm_way(struct pfrun *r, size_t way)
 	if (!err || err == -EINTR || way == 0)
 		return err;
 	/* The others can still be measured. */
-	u->gone = true;
-	snprintf(u->why, sizeof(u->why), "its clients could not connect, or got no answer");
+	pfrun__lose(r, u, "its clients could not connect, or got no answer");
 	log_warn("%s: %s", pf_way__name(u->way), u->why);
 	return 0;
 }
@@ -317,42 +304,37 @@ static void say_ways(const struct pfrun *r)
 	}
 }
 
-int pfrun__setup(struct pfrun *r)
+int pfrun__setup(void *run)
 {
-	int err = rundir__create(&r->run, &r->mounts);
+	struct pfrun *r = run;
 	size_t w;
+	int err;
 
 	for (w = 0; w < r->scenario->n_used; w++)
 		r->used[w].way = r->scenario->ways[w];
-	if (!err)
-		err = cgroup__create(&r->run.cgroup, true);
-	if (!err)
-		err = open_probe(r);
+	err = open_probe(r);
 	if (err)
 		return err;
-	log_info("[%5.1f s] starting the cluster and %zu ways to it", pfrun__elapsed(r),
+	log_info("[%5.1f s] starting the cluster and %zu ways to it", course__elapsed(&r->course),
 		 r->scenario->n_used);
 	r->stack_started = true;
-	err = pf_stack__start(&r->stack, &r->stack_opts, &r->run, &r->watch);
+	err = pf_stack__start(&r->stack, &r->stack_opts, &r->course.run, &r->course.watch);
 	if (err)
 		return err;
 	say_ways(r);
-	if (!r->stack.routes[PF_DIRECT].available)
-		return log_fail(-ENETUNREACH, "the cluster cannot be reached: %s",
-				r->stack.routes[PF_DIRECT].why);
 	err = make_cgroups(r);
 	if (!err)
 		err = pfrun__make_cells(r);
 	if (err)
 		return err;
-	log_info("[%5.1f s] starting the load", pfrun__elapsed(r));
+	log_info("[%5.1f s] starting the load", course__elapsed(&r->course));
 	err = pfrun__start_load(r);
-	return err ? err : watch__poll(&r->watch);
+	return err ? err : watch__poll(&r->course.watch);
 }
 
 static void forget(struct pfrun *r, struct remote *w)
 {
-	watch__forget(&r->watch, &w->child);
+	watch__forget(&r->course.watch, &w->child);
 	remote__free(w);
 	memset(w, 0, sizeof(*w));
 }
@@ -370,10 +352,10 @@ void pfrun__stop_load(struct pfrun *r, unsigned int grace_ms)
 			list[n++] = &r->used[w].bulk[i].remote.child;
 	}
 	/* Clients first: what they still wait for is answered. */
-	child__stop_all(list, n, grace_ms, r->watch.signals);
+	child__stop_all(list, n, grace_ms, r->course.watch.signals);
 	for (i = 0; i < PF_MAX_NODES; i++)
 		list[i] = &r->responders[i].child;
-	child__stop_all(list, PF_MAX_NODES, grace_ms, r->watch.signals);
+	child__stop_all(list, PF_MAX_NODES, grace_ms, r->course.watch.signals);
 	for (w = 0; w < PF_WAYS; w++) {
 		for (i = 0; i < PFRUN_MAX_WORKERS; i++) {
 			forget(r, &r->used[w].nats[i].remote);
@@ -390,12 +372,11 @@ void pfrun__stop_load(struct pfrun *r, unsigned int grace_ms)
 		forget(r, &r->responders[i]);
 }
 
-void pfrun__teardown(struct pfrun *r, unsigned int grace_ms)
+void pfrun__teardown(void *run, unsigned int grace_ms)
 {
+	struct pfrun *r = run;
+
 	pfrun__stop_load(r, grace_ms);
 	if (r->stack_started)
-		pf_stack__stop(&r->stack, grace_ms, r->watch.signals);
-	wire__close(r->wire);
-	r->wire = NULL;
-	rundir__remove(&r->run);
+		pf_stack__stop(&r->stack, grace_ms, r->course.watch.signals);
 }

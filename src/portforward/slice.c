@@ -2,9 +2,7 @@
 /* One slice of load: over one way, at one point, for a fraction of a second. */
 #include <errno.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,30 +12,18 @@
 #include "portforward/run.h"
 #include "stack/clock.h"
 
-#define MARGIN_MS   10000
-#define OPEN_S	    0.05  /* of load that opens connections */
-#define LEAD_MS	    30	  /* of a neighbour */
-#define FASTEST	    60000 /* calls a second, beyond what any way carries: room for so many */
-#define P99_SAMPLES 100	  /* in a round, from which on it has a p99 */
-
-void pf_cell__invalidate(struct pf_cell *c, const char *fmt, ...)
-{
-	va_list args;
-
-	if (c->invalid[0])
-		return;
-	va_start(args, fmt);
-	vsnprintf(c->invalid, sizeof(c->invalid), fmt, args);
-	va_end(args);
-}
+#define MARGIN_MS 10000
+#define OPEN_S	  0.05	/* of load that opens connections */
+#define LEAD_MS	  30	/* of a neighbour */
+#define FASTEST	  60000 /* calls a second, beyond what any way carries: room for so many */
 
 static json_t *command(const struct pfrun *r, const struct pf_point *p, double seconds)
 {
-	json_t *c = json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:f,s:b}", "cmd", "run", "mode", "closed",
-			      "calls", (json_int_t)(seconds * FASTEST) + P99_SAMPLES, "concurrency",
-			      (json_int_t)p->concurrency, "payload", (json_int_t)p->payload,
-			      "timeout_ms", (json_int_t)r->scenario->load.timeout_ms, "limit_s",
-			      seconds, "record", true);
+	json_t *c = json_pack(
+		"{s:s,s:s,s:I,s:I,s:I,s:I,s:f,s:b}", "cmd", "run", "mode", "closed", "calls",
+		(json_int_t)(seconds * FASTEST) + PFRUN_P99_CALLS, "concurrency",
+		(json_int_t)p->concurrency, "payload", (json_int_t)p->payload, "timeout_ms",
+		(json_int_t)r->scenario->load.timeout_ms, "limit_s", seconds, "record", true);
 
 	if (c && p->workload == PF_HTTP)
 		json_object_set_new(c, "method", json_string("POST"));
@@ -105,24 +91,9 @@ int pfrun__drive(struct pfrun *r, size_t way, const struct pf_point *p, double s
 	err = drive(r, way, p, seconds, answer);
 	if (!err || err == -EINTR || u->gone)
 		return err;
-	u->gone = true;
-	snprintf(u->why, sizeof(u->why), "a load worker of it was lost");
-	pfrun__incomplete(r, "%s: %s", pf_way__name(u->way), u->why);
+	pfrun__lose(r, u, "a load worker of it was lost");
+	course__incomplete(&r->course, "%s: %s", pf_way__name(u->way), u->why);
 	return err;
-}
-
-static void add_errors(struct pf_cell *c, const json_t *errors)
-{
-	json_t *from = (json_t *)errors;
-	void *i;
-
-	for (i = json_object_iter(from); i; i = json_object_iter_next(from, i)) {
-		const char *key = json_object_iter_key(i);
-		json_int_t n = json_integer_value(json_object_iter_value(i));
-
-		n += json_integer_value(json_object_get(c->errors, key));
-		json_object_set_new(c->errors, key, json_integer(n));
-	}
 }
 
 /* Answers that were whole and no success: by their codes. */
@@ -131,7 +102,7 @@ static void add_codes(struct pf_cell *c, const json_t *codes)
 	json_t *others = json_copy((json_t *)codes);
 
 	json_object_del(others, "200");
-	add_errors(c, others);
+	answer__add_counts(c->errors, others);
 	json_decref(others);
 }
 
@@ -146,7 +117,7 @@ static void take_samples(struct pf_cell *c, const struct pf_point *p, const json
 		return;
 	c->mean[round] = samples__mean(&s);
 	c->p50[round] = samples__quantile(&s, 0.5);
-	if (s.n >= P99_SAMPLES)
+	if (s.n >= PFRUN_P99_CALLS)
 		c->p99[round] = samples__quantile(&s, 0.99);
 	samples__free(&s);
 }
@@ -164,7 +135,7 @@ static int take_answer(struct pf_cell *c, const struct pf_point *p, const json_t
 	c->succeeded += succeeded;
 	c->failed += answer__count(answer, "failed");
 	c->duration_s += duration;
-	add_errors(c, json_object_get(answer, "errors"));
+	answer__add_counts(c->errors, json_object_get(answer, "errors"));
 	add_codes(c, json_object_get(answer, "codes"));
 	/* Of a rate, none in the time it took is a value. */
 	if (duration > 0)
@@ -214,11 +185,6 @@ static void take_used(const struct pfrun *r, size_t way, struct pf_cell *c,
 			    (double)sysconf(_SC_CLK_TCK) * 1e9 / requests;
 }
 
-static uint64_t risen(uint64_t before, uint64_t after)
-{
-	return after > before ? after - before : 0;
-}
-
 /* What TCP says of the way's connections, which stay open between the slices. */
 static void take_legs(struct pfrun *r, size_t way, struct pf_cell *c, unsigned int round)
 {
@@ -237,8 +203,8 @@ static void take_legs(struct pfrun *r, size_t way, struct pf_cell *c, unsigned i
 				c->srtt[i][end][round] = (double)e->srtt_min_ns;
 			if (i >= u->n_legs)
 				continue;
-			c->segments += risen(b->segments, e->segments);
-			c->retransmits += risen(b->retransmits, e->retransmits);
+			c->segments += pf_risen(b->segments, e->segments);
+			c->retransmits += pf_risen(b->retransmits, e->retransmits);
 		}
 	}
 	memcpy(u->legs, now, sizeof(now));
@@ -294,13 +260,14 @@ int pfrun__slice(struct pfrun *r, size_t way, size_t point, double seconds, unsi
 	if (err)
 		return err;
 	read_used(r, way, &after);
-	err = take_answer(c, p, answer, round);
-	if (!err) {
+	if (take_answer(c, p, answer, round)) {
+		course__incomplete(&r->course, "an answer of a load worker could not be read");
+	} else {
 		take_used(r, way, c, &before, &after, (double)answer__count(answer, "succeeded"),
 			  round);
 		take_legs(r, way, c, round);
 		c->rounds++;
 	}
 	json_decref(answer);
-	return err ? err : pfrun__close(r, way, p);
+	return pfrun__close(r, way, p);
 }

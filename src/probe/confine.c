@@ -24,8 +24,9 @@
 #define FUNCTIONS    (BIT(PRIVILEGES_TLS) | BIT(PRIVILEGES_ALLOCS))
 #define ALL	     (BIT(PRIVILEGES_USES) - 1)
 
-/* The kernel's, newer than the headers of Debian 12. */
+/* The kernel's, newer than the headers of Debian 12, or of a struct that they hide (TCGETS2). */
 #define SCAN_IOCTL    0xc0606610u /* PAGEMAP_SCAN */
+#define TERM_IOCTL    0x802c542au /* TCGETS2, which newer C libraries ask */
 #define PERF_IOCTLS   0x2400u	  /* _IO('$', ...) and its like */
 #define PERF_MASK     0xff00u
 #define SYS_URETPROBE 335	  /* x86-64, since Linux 6.11 */
@@ -41,7 +42,7 @@ static const char harmless[] =
 	"read pread64 readv preadv write writev pwrite64 lseek _llseek close close_range fstat "
 	"newfstatat fstatat64 stat lstat statx fstatfs statfs readlink readlinkat getdents64 "
 	"access faccessat faccessat2 getcwd fcntl dup dup3 ftruncate fsync fdatasync fadvise64 "
-	"openat2 open_by_handle_at name_to_handle_at pipe2 "
+	"openat2 name_to_handle_at pipe2 "
 	/* memory */
 	"mmap munmap mprotect mremap madvise brk membarrier "
 	/* time, waiting */
@@ -111,6 +112,9 @@ static int allow_open(scmp_filter_ctx f)
 	int err, open_nr = seccomp_syscall_resolve_name("open");
 
 	err = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, arg_has(2, not, O_RDONLY));
+	if (!err)
+		err = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(open_by_handle_at), 1,
+				       arg_has(2, not, O_RDONLY));
 	if (!err && open_nr != __NR_SCMP_ERROR)
 		err = seccomp_rule_add(f, SCMP_ACT_ALLOW, open_nr, 1, arg_has(1, not, O_RDONLY));
 	return err;
@@ -140,7 +144,7 @@ static int allow_signals(scmp_filter_ctx f)
 
 static int allow_ioctls(scmp_filter_ctx f, enum privilege_use use)
 {
-	static const uint64_t requests[] = {TCGETS, TIOCGWINSZ, SCAN_IOCTL};
+	static const uint64_t requests[] = {TCGETS, TERM_IOCTL, TIOCGWINSZ, SCAN_IOCTL};
 	int err = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(requests) && !err; i++)

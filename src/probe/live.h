@@ -55,6 +55,12 @@ enum live_option {
 	"      --overhead      count what the programs cost (which makes them cost more)\n"      \
 	"  -q, -v, -h          quiet, verbose, help\n"
 
+/* The rest of a line, and two more. */
+#define LIVE_HELP_NEEDS                                                                          \
+	"Needs CAP_BPF, CAP_PERFMON and\n"                                                       \
+	"CAP_NET_ADMIN; --tls CAP_SYS_PTRACE, CAP_CHECKPOINT_RESTORE and CAP_DAC_READ_SEARCH,\n" \
+	"too; that one gives containers their names.\n"
+
 enum live_tls { LIVE_TLS_AUTO, LIVE_TLS_ON, LIVE_TLS_OFF };
 
 struct live {

@@ -20,6 +20,7 @@
 #define PATH_SPANS    6 /* there is room for so many in a path, on average */
 #define RING_BYTES    (1u << 20)
 #define WAYS	      4
+#define LOST	      4096 /* exchanges with messages beyond a segment's HOP_EVENTS */
 
 /* bpf/hops_finish.bpf.h: how the histograms of a span lie in the pool. */
 enum place { IN_BEFORE = 0, IN_AFTER = 1, IN_QUEUE = 2, IN_RUN = 3 };
@@ -35,11 +36,10 @@ struct counts {
 
 struct wire_hops {
 	struct wire_bpf *skel;
-	struct bpf_link *read, *wakeup, *run;
+	struct bpf_link *wakeup, *run;
 	struct wire_names *names;
 	const char *(*route)(void *ctx, uint32_t route);
 	void *route_ctx;
-	bool tree;		  /* its link is the same program's */
 	const struct node *nodes; /* mapped, HOP_NODES of them */
 	const struct hop_path *paths;
 	const struct hist *hists;
@@ -119,10 +119,16 @@ static int set_sizes(struct wire_bpf *s, const struct wire_opts *o, uint32_t lan
 		struct bpf_map *map;
 		uint32_t n;
 	} maps[] = {
-		{s->maps.hop_sets, table_size(o) / WAYS}, {s->maps.hop_records, table_size(o)},
-		{s->maps.hop_counters, lanes + 1},	  {s->maps.hop_node_ids, HOP_NODES},
-		{s->maps.hop_nodes, HOP_NODES},		  {s->maps.hop_path_ids, paths_size(o)},
-		{s->maps.hop_paths, paths_size(o)},	  {s->maps.hop_hists, hists_size(o)},
+		{s->maps.hop_sets, table_size(o) / WAYS},
+		{s->maps.hop_records, table_size(o)},
+		{s->maps.hop_lanes, lanes},
+		{s->maps.hop_lost, LOST},
+		{s->maps.hop_counters, lanes + 1},
+		{s->maps.hop_node_ids, HOP_NODES},
+		{s->maps.hop_nodes, HOP_NODES},
+		{s->maps.hop_path_ids, paths_size(o)},
+		{s->maps.hop_paths, paths_size(o)},
+		{s->maps.hop_hists, hists_size(o)},
 		{s->maps.hop_timelines, RING_BYTES},
 	};
 	int err = 0;
@@ -195,7 +201,6 @@ struct wire_hops *wire_hops__open(struct wire_bpf *skel, const struct wire_opts 
 	h->names = names;
 	h->route = route;
 	h->route_ctx = ctx;
-	h->tree = true; /* calls are linked with hops, too: wire.c */
 	h->slots = slots_of(o);
 	h->n_paths = paths_size(o);
 	h->n_hists = hists_size(o);
@@ -241,20 +246,16 @@ static int attach(struct bpf_program *p, const char *name, struct bpf_link **lin
 
 int wire_hops__attach(struct wire_hops *h)
 {
-	int err = 0;
+	int err = attach(h->skel->progs.wire_wakeup, "sched_wakeup", &h->wakeup);
 
-	if (!h->tree)
-		err = attach(h->skel->progs.wire_read, "tcp_rcv_space_adjust", &h->read);
-	err = err ? err : attach(h->skel->progs.wire_wakeup, "sched_wakeup", &h->wakeup);
 	return err ? err : attach(h->skel->progs.wire_switch, "sched_switch", &h->run);
 }
 
 void wire_hops__detach(struct wire_hops *h)
 {
-	bpf_link__destroy(h->read);
 	bpf_link__destroy(h->wakeup);
 	bpf_link__destroy(h->run);
-	h->read = h->wakeup = h->run = NULL;
+	h->wakeup = h->run = NULL;
 }
 
 static size_t in_use(uint32_t used, size_t max)

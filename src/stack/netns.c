@@ -90,6 +90,7 @@ int netns__output(const struct netns *ns, char *const *argv, char *buf, size_t s
 	int back;
 	int err = netns__enter(ns, &back);
 
+	buf[0] = '\0';
 	if (err)
 		return err;
 	err = program__output_all(argv, buf, size, timeout_ms);

@@ -21,7 +21,7 @@
  *
  * kube-api is a test server of ours (scenarios/port-forward, Node.js) for the part of the API that
  * `kubectl port-forward` uses; what it takes itself says nothing about Kubernetes' own server.
- *kubectl, ssh, sshd, haproxy and socat are the real ones.
+ * kubectl, ssh, sshd, haproxy and socat are the real ones.
  *
  * The namespaces have no names. They are held by descriptors of this process and by the processes
  * inside, and go with them, also after a `kill -9`. The host's own network is not touched.
@@ -32,7 +32,7 @@
  *	pf_stack__stop(&s, grace_ms, fd);           always, also after a start that failed
  *
  * Every function that returns int returns 0 or a negative errno; start has told why with
- *log_fail().
+ * log_fail().
  */
 #ifndef HOPSCOPE_STACK_PORTFORWARD_H
 #define HOPSCOPE_STACK_PORTFORWARD_H
@@ -95,7 +95,7 @@ struct pf_route {
 	bool wanted;
 	bool available;	   /* it was started, and carried a request to each server */
 	char why[256];	   /* not available: why, as a sentence: "kubectl is not installed" */
-	char version[96];  /* "socat 1.7.4.4", "kubectl v1.20.2, SPDY/3.1" */
+	char version[128]; /* "socat 1.7.4.4", "kubectl v1.20.2, SPDY/3.1, to ..." */
 	char command[512]; /* of the first relay, as a user would type it; "" when there is none */
 	struct pf_endpoint to[PF_MAX_SERVER];
 	struct pf_relay relays[PF_MAX_RELAYS]; /* those of the cluster's side, sshd, come first */

@@ -210,7 +210,9 @@ static int start(struct pf_stack *s, struct pf_route *r, bool ws)
 
 	if (err)
 		return err;
-	snprintf(r->version, sizeof(r->version), "kubectl %s, %s", k.version,
+	/* Whoever reads "kube-api" among the relays is not to take it for Kubernetes'. */
+	snprintf(r->version, sizeof(r->version),
+		 "kubectl %s, %s, to kube-api: a test server, not Kubernetes'", k.version,
 		 ws ? "WebSocket" : "SPDY/3.1");
 	/* kubectl gives up when nobody answers: the server is there first. */
 	err = start_api(s, r, ws ? "kube-api-ws" : "kube-api", port);

@@ -209,14 +209,16 @@ static int start_haproxy(struct pf_stack *s, struct pf_route *r)
 
 static int make_key(struct pf_route *r, const char *dir, const char *name)
 {
-	char path[PATH_MAX], said[512];
+	char path[PATH_MAX], said[512] = "";
 	char *argv[] = {"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", path, NULL};
 	int err = path__format(path, "%s/%s", dir, name);
 
 	if (!err)
 		err = program__output_all(argv, said, sizeof(said), RUN_MS);
 	return err ? pf_route__lacks(r, err, "cannot make a key with ssh-keygen: %s",
-				     err == -ENOENT ? "it is not installed" : said)
+				     err == -ENOENT ? "it is not installed"
+				     : said[0]	    ? said
+						    : strerror(-err))
 		   : 0;
 }
 

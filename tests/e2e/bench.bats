@@ -4,42 +4,19 @@
 # `hopscope bench` as a user meets it, bad luck included.
 
 load helpers
+load tools/bench
 
 setup() {
-	e2e_setup
-	out=$BATS_TEST_TMPDIR/out
-	small=$BATS_TEST_DIRNAME/small.yaml
-	scenario=$BATS_TEST_TMPDIR/s.yaml
-	cp "$small" "$scenario"
+	bench_setup small.yaml
 }
 
 teardown() {
-	# Detached programs are freed after RCU grace periods: seconds on a busy machine.
-	wait_until 15 e2e_clean 2>/dev/null || true
-	e2e_teardown
+	bench_teardown
 }
 
 need_bench() {
 	need_bpf
 	need_command nats-server socat jq
-}
-
-# What a run of process $1 puts on the machine, beside processes and cgroups (helpers look there).
-traces_of() {
-	local f
-	for f in "/run/hopscope/$1" "${TMPDIR:-/tmp}/hopscope-$1"-*; do
-		[ ! -e "$f" ] || echo "$f"
-	done
-	find $(awk '$3 ~ /^cgroup2?$/ { print $2 }' /proc/mounts) -type d -name "hopscope-$1" \
-		2>/dev/null || true
-}
-
-no_traces_of() {
-	[ -z "$(traces_of "$1")" ] || {
-		echo "left behind:" >&2
-		traces_of "$1" >&2
-		return 1
-	}
 }
 
 # long_run NAME [options]: a run whose open loop takes seconds; returns when it is in it. Its pid is
@@ -56,10 +33,6 @@ long_run() {
 # child_of PID CGROUP: the process of a run in that cgroup of it.
 child_of() {
 	head -n 1 "$(e2e_cgroup2)/hopscope-$1/$2/cgroup.procs"
-}
-
-session() {
-	jq -r "$1" "$out/session.json"
 }
 
 # ---- before anything is started

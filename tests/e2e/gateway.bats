@@ -4,56 +4,19 @@
 # `hopscope bench` of a gateway scenario as a user meets it, bad luck included.
 
 load helpers
+load tools/bench
 
 setup() {
-	e2e_setup
-	out=$BATS_TEST_TMPDIR/out
-	# The services' configurations are beside the scenario.
-	cp -r "$E2E_ROOT/scenarios/gateway" "$BATS_TEST_TMPDIR/"
-	scenario=$BATS_TEST_TMPDIR/s.yaml
-	cp "$BATS_TEST_DIRNAME/gateway_small.yaml" "$scenario"
-	# The run's store is below it: a hard link into it outlives the run.
-	export TMPDIR=$BATS_TEST_TMPDIR
+	bench_setup gateway_small.yaml gateway
 }
 
 teardown() {
-	# Detached programs are freed after RCU grace periods: seconds on a busy machine.
-	wait_until 15 e2e_clean 2>/dev/null || true
-	e2e_teardown
+	bench_teardown
 }
 
 need_gateway() {
 	need_bpf
 	need_command nginx redis-server openssl jq
-}
-
-session() {
-	jq -r "$1" "$out/session.json"
-}
-
-# What a run of process $1 puts on the machine, beside processes and cgroups (helpers look there).
-no_traces_of() {
-	local left
-	left=$(for f in "/run/hopscope/$1" "$TMPDIR/hopscope-$1"-*; do
-		[ ! -e "$f" ] || echo "$f"
-	done
-	find $(awk '$3 ~ /^cgroup2?$/ { print $2 }' /proc/mounts) -type d -name "hopscope-$1" \
-		2>/dev/null)
-	[ -z "$left" ] || {
-		echo "left behind: $left" >&2
-		return 1
-	}
-}
-
-# start [options]: a run in the background; its pid is $SPAWNED. A shell's background processes
-# ignore Ctrl-C: not this one.
-start() {
-	spawn_out run "$BATS_TEST_TMPDIR/stdout" \
-		env --default-signal=INT "$HOPSCOPE" bench "$scenario" --out "$out" "$@"
-}
-
-has_begun() { # PHASE
-	grep -q "$1" "$(log_of run)" || ! e2e_alive "$(pid_of run)"
 }
 
 # without SECTION: out of the scenario.
@@ -167,7 +130,7 @@ posts() {
 	run --separate-stderr "$HOPSCOPE" bench "$scenario" --out "$out" --no-probe --json -q
 	[ "$status" = 3 ]
 	# What others leave on the machine is told, too.
-	! grep -v 'left alone$' <<<"$stderr" | grep -q .
+	! grep -v 'left alone$' <<<"$stderr" | grep -q . || false
 	cmp <(echo "$output") "$out/session.json"
 	[ "$(session '.targets[0].verdict')" = FAIL ]
 	[ "$(session '[.phases[] | select(.kind == "load") | .latency.kernel, .kernel_answers, .critical_paths] | unique | .[0]')" = null ]

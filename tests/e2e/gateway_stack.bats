@@ -4,25 +4,19 @@
 # The services of the gateway scenario, started for real, and what is done to them.
 
 load helpers
+load tools/stack
 
 setup_file() {
-	local build
-	cd "$BATS_TEST_DIRNAME/../.."
-	build=$(dirname "${HOPSCOPE:-$PWD/build/hopscope}")
-	# As it was named before: another name is another build to make.
-	make BUILD="${build#"$PWD"/}" gateway-tools >&2
+	stack_make gateway-tools
 }
 
 setup() {
-	e2e_setup
-	tools=$(dirname "$HOPSCOPE")/tests
+	stack_setup
 	route=/claude-proxy/v1/messages
-	exec 7<&-
 }
 
 teardown() {
-	exec 7<&-
-	e2e_teardown
+	stack_teardown
 }
 
 need_stack() {
@@ -35,32 +29,10 @@ need_stack() {
 # it says first is in $INFO.
 stack_start() {
 	need_stack
-	commands=$BATS_TEST_TMPDIR/commands said=$BATS_TEST_TMPDIR/said
-	mkfifo "$commands"
-	exec 7<>"$commands"
-	"$tools/e2e/tools/gateway_stack" "$E2E_ROOT/scenarios/gateway.yaml" "$@" <"$commands" \
-		>"$said" 2>"$(log_of stack)" 3>&- 7>&- &
-	stack_pid=$!
-	e2e_pids+=("$stack_pid")
-	e2e_names+=(stack)
-	wait_until 40 has_said 1
-	INFO=$(sed -n 1p "$said")
+	stack_run 40 gateway_stack gateway.yaml "$@"
 	proxy=http://127.0.0.1:$(port nginx-claude-proxy)
 	kong=http://127.0.0.1:$(port kong-gateway)
 	redis="redis-cli -p $(port redis-cache)"
-}
-
-has_said() {
-	[ "$(wc -l <"$said")" -ge "$1" ] || ! e2e_alive "$stack_pid"
-}
-
-# tell COMMAND...: its answer.
-tell() {
-	local n
-	n=$(($(wc -l <"$said") + 1))
-	echo "$*" >&7
-	wait_until 30 has_said $n
-	sed -n "${n}p" "$said"
 }
 
 # do_it COMMAND...: it must succeed.
@@ -450,7 +422,7 @@ state_is() {
 # ---- delays of known size
 
 @test "gateway stack: delays are where they were put, and not less" {
-	redis_port=$(free_port) relay_port=$(free_port)
+	free_ports redis_port relay_port
 	need_stack
 	spawn relay "$tools/targets/lag_relay" "$relay_port" "$redis_port" 40000
 	wait_tcp 127.0.0.1 "$relay_port"

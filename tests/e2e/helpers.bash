@@ -167,6 +167,17 @@ free_port() {
 	return 1
 }
 
+# free_ports NAME...: a port for each variable, all different.
+free_ports() {
+	local name port taken=' '
+	for name in "$@"; do
+		port=$(free_port)
+		while [[ $taken == *" $port "* ]]; do port=$(free_port); done
+		taken+="$port "
+		printf -v "$name" %s "$port"
+	done
+}
+
 # ---- nats-server
 
 # nats_start NAME [nats-server options]: the server picks its ports. Sets NATS_URL, NATS_PORT,

@@ -77,6 +77,31 @@ subscriber() {
 			'"$(jq .mean_ns "$(out_of far)")"
 }
 
+@test "a broker that is stopped: what was published meanwhile waited there, and nowhere else" {
+	local n=100 s=dlv.stop i
+	nats_start n0
+	subscriber near "$NATS_PORT" $s $n
+	hops_start h --deliveries --port "$NATS_PORT"
+	node_spawn pub deliver \
+		"{\"url\": \"nats://127.0.0.1:$NATS_PORT\", \"subject\": \"$s\", \"n\": $n, \"pause\": 15}" publishing
+	for ((i = 0; i < 4; i++)); do
+		kill -STOP "$(pid_of n0)"
+		sleep 0.2
+		kill -CONT "$(pid_of n0)"
+		sleep 0.1
+	done
+	wait_exit pub 30
+	wait_exit near 20
+	hops_stop h
+	# Of each stop's messages the first half waited for longer than half of it.
+	expect "$BATS_TEST_TMPDIR/h.final" '.hop_accounting.delivered == '$n \
+		'[.hops[].edges[] | [.span, .direction, .kind]] ==
+			[[1, "there", "network"], [2, "there", "process"], [3, "there", "network"]]' \
+		'.hops[0].rtt.max_ns | . > 100000000 and . < '"$(jq .max_ns "$(out_of near)")" \
+		'[.hops[0].edges[].p99_ns] | .[1] > 90000000 and .[0] < .[1] / 2 and .[2] < .[1] / 2' \
+		'.hops[0].edges[1] | .queue_mean_ns > 0.8 * .mean_ns'
+}
+
 @test "messages that are alike are counted, and not measured" {
 	local n=50 s=dlv.alike
 	pair

@@ -15,7 +15,7 @@ setup() {
 	need_bpf
 	need_command nginx redis-server socat wrk jq curl
 	[ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ] || skip 'nginx has no Lua module'
-	UPSTREAM=$(free_port) GATEWAY=$(free_port) RELAY=$(free_port) REDIS=$(free_port)
+	free_ports UPSTREAM GATEWAY RELAY REDIS
 	nginx_start upstream "$UPSTREAM"
 }
 
@@ -60,7 +60,7 @@ curls() {
 # wrk_load CONNECTIONS SECONDS URL: the number of requests in $SENT. None may fail.
 wrk_load() {
 	wrk -t 1 -c "$1" -d "$2" --timeout 10 "$3" >"$BATS_TEST_TMPDIR/wrk.log"
-	! grep -E 'Non-2xx|Socket errors' "$BATS_TEST_TMPDIR/wrk.log"
+	fails grep -E 'Non-2xx|Socket errors' "$BATS_TEST_TMPDIR/wrk.log"
 	SENT=$(awk '$2 == "requests" { print $1 }' "$BATS_TEST_TMPDIR/wrk.log")
 }
 

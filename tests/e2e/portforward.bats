@@ -5,21 +5,14 @@
 # asserted; counts are exact.
 
 load helpers
+load tools/bench
 
 setup() {
-	e2e_setup
-	out=$BATS_TEST_TMPDIR/out
-	# What the ways need is beside the scenario.
-	cp -r "$E2E_ROOT/scenarios/port-forward" "$BATS_TEST_TMPDIR/"
-	scenario=$BATS_TEST_TMPDIR/s.yaml
-	cp "$BATS_TEST_DIRNAME/portforward_small.yaml" "$scenario"
-	export TMPDIR=$BATS_TEST_TMPDIR
+	bench_setup portforward_small.yaml port-forward
 }
 
 teardown() {
-	# Detached programs are freed after RCU grace periods: seconds on a busy machine.
-	wait_until 15 e2e_clean 2>/dev/null || true
-	e2e_teardown
+	bench_teardown
 }
 
 need_forward() {
@@ -33,34 +26,6 @@ lacks() {
 		echo "found: $*" >&2
 		return 1
 	fi
-}
-
-session() {
-	jq -r "$1" "$out/session.json"
-}
-
-# What a run of process $1 puts on the machine, beside processes and cgroups (helpers look there).
-no_traces_of() {
-	local left
-	left=$(for f in "/run/hopscope/$1" "$TMPDIR/hopscope-$1"-*; do
-		[ ! -e "$f" ] || echo "$f"
-	done
-	find $(awk '$3 ~ /^cgroup2?$/ { print $2 }' /proc/mounts) -type d -name "hopscope-$1" \
-		2>/dev/null)
-	[ -z "$left" ] || {
-		echo "left behind: $left" >&2
-		return 1
-	}
-}
-
-# start [options]: a run in the background; its pid is $SPAWNED.
-start() {
-	spawn_out run "$BATS_TEST_TMPDIR/stdout" \
-		env --default-signal=INT "$HOPSCOPE" bench "$scenario" --out "$out" "$@"
-}
-
-has_begun() { # WHAT
-	grep -q "$1" "$(log_of run)" || ! e2e_alive "$(pid_of run)"
 }
 
 @test "port-forward: an unknown key and an impossible value are named with their lines" {
@@ -190,4 +155,24 @@ has_begun() { # WHAT
 	[[ $(session .incomplete_reason) == "socat-n1 ended in the middle of the run"* ]]
 	[ "$(session '[.phases[] | select(.way == "direct") | .rounds] | unique | join(",")')" = 40 ]
 	[ "$(session '[.phases[] | select(.way == "socat") | .rounds < 40] | all')" = true ]
+	# What it carried before is no verdict on it.
+	[ "$(session '[.targets[] | select(.name | test("socat")) | .verdict] - ["INVALID", "NO DATA"] | length')" = 0 ]
+	[ "$(session '[.targets[] | select(.name | test("[(]direct")) | .verdict] | unique | join(",")')" = PASS ]
+}
+
+@test "port-forward: a server that dies ends the run, and nothing is judged" {
+	need_forward
+	sed -i 's/rounds: 6/rounds: 1000/; s/^ways: .*/ways: [direct, socat]/' "$scenario"
+	start
+	pid=$SPAWNED
+	wait_until 60 has_begun 'rounds of'
+	sleep 1
+	kill -KILL $(cat "$(e2e_cgroup2)/hopscope-$pid/n1/cgroup.procs")
+	rc=0
+	wait_exit run 20 || rc=$?
+	[ "$rc" = 1 ]
+	no_traces_of "$pid"
+	[[ $(session .incomplete_reason) == "nats-server n1 ended in the middle of the run"* ]]
+	[ "$(session '[.targets[].verdict] - ["INVALID", "NO DATA"] | length')" = 0 ]
+	[ "$(session .hop_rounds)" = 0 ]
 }

@@ -25,7 +25,7 @@ setup() {
 
 teardown() {
 	local rc=0
-	exec 5>&- 7>&- || true
+	exec 5>&- 6>&- 7>&- 8>&- || true
 	stop_all
 	e2e_teardown || rc=1
 	rm -rf "$open"
@@ -246,18 +246,24 @@ tls_start() {
 	wait_tcp 127.0.0.1 "$tls_port"
 }
 
+# served N: so many answers of the TLS server's were seen until now.
+served() {
+	[ "$(jq -s '[.[].series[] | select(.role == "server" and .route == "GET /" and .part == null).count] |
+		add' "$(out_of t)" 2>/dev/null)" = "$1" ]
+}
+
 @test "trace --tls: as nobody, with what it needs, in a process of root that comes later, too" {
 	local held
 	held=$(caps required 'trace --tls' | flat)
-	spawn_out t "$(out_of t)" as "$held" "$open/hopscope" trace --json --tls on --comm openssl -i 0.2
+	spawn_out t "$(out_of t)" as "$held" "$open/hopscope" trace --json -v --tls on --comm openssl -i 0.2
 	trace_ready t
 	confined t 'trace --tls' "$held"
 	tls_start
-	sleep 1
+	wait_until 20 grep -q 'probing SSL_free in .*libssl' "$(log_of t)"
 	for _ in 1 2 3 4 5; do
 		curl -sk -m 5 -o /dev/null "https://127.0.0.1:$tls_port/"
 	done
-	sleep 0.5
+	wait_until 10 served 5
 	stop t INT
 	tail -n 1 "$(out_of t)" >"$BATS_TEST_TMPDIR/final"
 	expect "$BATS_TEST_TMPDIR/final" '[.series[] | select(.role == "server" and .route == "GET /" and .part == null).count] | add == 5'
@@ -443,17 +449,26 @@ held_exactly() {
 		curl -s -o /dev/null -m 5 -H "X-Secret: $MARKER" -d "body=$MARKER" \
 			"http://127.0.0.1:$NATS_HTTP_PORT/varz?q=$MARKER"
 	done
+	# Cut within a payload, a value and a header: what is kept of a connection until there is more.
+	exec 5<>"/dev/tcp/127.0.0.1/$NATS_PORT"
+	printf 'CONNECT {"verbose":false}\r\nPUB svc.echo 999\r\n%s' "$MARKER" >&5
+	exec 6<>"/dev/tcp/127.0.0.1/$redis_port"
+	printf '*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$999\r\n%s' ${#MARKER} "$MARKER" "$MARKER" >&6
+	exec 8<>"/dev/tcp/127.0.0.1/$NATS_HTTP_PORT"
+	printf 'GET /varz?q=%s HTTP/1.1\r\nHost: x\r\nCookie: %s' "$MARKER" "$MARKER" >&8
 	sleep 0.5
 	# The look itself finds what is there: the server has it.
-	[[ $("$find" "$(pid_of redis)" "$MARKER") == "memory "[1-9]*' maps 0 of 0' ]]
-	run "$find" "$(pid_of t)" "$MARKER"
+	[[ $("$find" "$(pid_of redis)" "$MARKER") == "memory "[1-9]*' maps 0 of 0 sockets 0' ]]
+	run "$find" "$(pid_of t)" "$MARKER" "$BASHPID" "$(pid_of n1)" "$(pid_of redis)"
 	echo "$output"
-	[[ $output =~ ^'memory 0 maps 0 of '[0-9]+$ ]]
-	[ "${output##* }" -ge 10 ]
+	[[ $output =~ ^'memory 0 maps 0 of '([0-9]+)' sockets '([0-9]+)$ ]]
+	[ "${BASH_REMATCH[1]}" -ge 10 ]
+	[ "${BASH_REMATCH[2]}" -ge 6 ] # both ends of each
 	# and a subject, which is no secret, in both
 	run "$find" "$(pid_of t)" svc.echo
 	echo "$output"
 	[[ $output =~ ^'memory '[1-9][0-9]*' maps '[1-9] ]]
+	exec 5>&- 6>&- 8>&-
 	stop t INT
 	[ "$(jq -s 'map(.series[].count) | add' "$(out_of t)")" -gt 30 ]
 	fails grep -qF "$MARKER" "$(out_of t)" "$(log_of t)"

@@ -21,7 +21,8 @@ static void draw(const json_t *o, const struct waterfalls *w, const struct water
 	if (hops_table__print(nowhere, w, NULL, &narrow) ||
 	    hops_table__print(nowhere, w, NULL, &wide) ||
 	    hops_table__timelines(nowhere, v, n, &narrow) ||
-	    hops_svg__print(nowhere, w->v, w->n, 0, "x") || hops_svg__print(nowhere, v, n, 1, "y"))
+	    hops_svg__print(nowhere, w, 0, v, n, "x") ||
+	    hops_svg__print(nowhere, w, 1, NULL, 0, "y"))
 		abort();
 	md__hops(&md, o, 0);
 	text__free(&md);

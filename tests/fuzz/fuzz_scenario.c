@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Scenario files: read, indexed and judged by the loaders of both kinds, whatever they say they
- * are. */
+/* Scenario files: read, indexed and judged by the loaders of all kinds, whatever they say they are.
+ */
 #include "file.h"
 
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "bench/scenario.h"
 #include "bench/scenario_file.h"
 #include "gateway/scenario.h"
+#include "portforward/scenario.h"
 
 static int take(void *ctx, const char *key, const char *value)
 {
@@ -16,6 +17,21 @@ static int take(void *ctx, const char *key, const char *value)
 	MUST(key[0] && value);
 	*n += strlen(key) + strlen(value);
 	return 0;
+}
+
+static void port_forward(const char *path, size_t *n)
+{
+	struct pf_scenario *s = pf_scenario__load(path);
+	struct pf_opts opts;
+
+	if (!s)
+		return;
+	MUST(s->name && s->n_used <= PF_WAYS && s->n_points <= PF_MAX_POINTS);
+	MUST(pf_scenario__seconds(s) > 0);
+	pf_scenario__settings(s, take, n);
+	pf_scenario__stack(s, &opts);
+	MUST(*n);
+	pf_scenario__free(s);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -46,5 +62,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		MUST(n);
 		gw_scenario__free(gateway);
 	}
+	port_forward(path, &n);
 	return 0;
 }

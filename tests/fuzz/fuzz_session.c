@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Sessions of both kinds that nobody vouches for: what is taken is rendered, and reads back. */
+/* Sessions of all kinds that nobody vouches for: what is taken is rendered, and reads back. */
 #include "file.h"
 
 #include <string.h>
 
+#include "out/figures.h"
 #include "out/json.h"
 #include "out/markdown.h"
 #include "out/session.h"
@@ -18,6 +19,12 @@ static json_t *load(const char *path)
 	MUST(!err || why[0]);
 	MUST(strnlen(why, sizeof(why)) < sizeof(why));
 	return session;
+}
+
+static void draw(FILE *f, const json_t *session)
+{
+	for (const struct figure *g = figures; g->file; g++)
+		MUST(!g->has(session) || !g->render(f, session));
 }
 
 static char *dump(const json_t *session, size_t *size)
@@ -39,6 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (!session)
 		return 0;
 	MUST(!markdown__report(nowhere, session));
+	draw(nowhere, session);
 	/* Numbers are written with 15 digits: from then on they are the same. */
 	text = dump(session, &size);
 	back = load(fuzz__file((const uint8_t *)text, size));

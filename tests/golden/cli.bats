@@ -97,5 +97,5 @@ bats_require_minimum_version 1.5.0
 	run --separate-stderr "$HOPSCOPE" $'x\e[2Jy\x07\xc2\x9b2J'
 	[ "$status" = 2 ]
 	[[ $stderr == *"unknown command 'x?[2Jy??"* ]]
-	! grep -q $'[\e\x07]' <<<"$stderr"
+	! grep -q $'[\e\x07]' <<<"$stderr" || false
 }

@@ -31,7 +31,7 @@ variant() {
 # Nothing that a terminal could obey: no control bytes but newlines, no overrides.
 assert_printable() {
 	[ "$(LC_ALL=C tr -d '\n -~\200-\377' <"$1" | wc -c)" = 0 ]
-	! LC_ALL=C grep -qE $'\xc2[\x80-\x9f]|\xe2\x80[\xaa-\xae]' "$1"
+	! LC_ALL=C grep -qE $'\xc2[\x80-\x9f]|\xe2\x80[\xaa-\xae]' "$1" || false
 }
 
 @test "a record as waterfalls, Markdown, a picture and JSON" {
@@ -45,6 +45,11 @@ assert_printable() {
 	if command -v xmllint >/dev/null; then
 		xmllint --noout "$tmp/svg"
 	fi
+}
+
+@test "the picture of the README is what two of the ways look like now" {
+	variant '.hops |= [.[1], .[3]] | .timelines = []'
+	"$HOPSCOPE" hops --from "$tmp/record" --svg - | diff -u "$BATS_TEST_DIRNAME/../../docs/hops.svg" -
 }
 
 @test "in the record the means of the edges are the round trip's" {
@@ -64,6 +69,9 @@ assert_printable() {
 	"$HOPSCOPE" hops --from "$record" --route 'none.*' >"$tmp/none"
 	grep -qx 'NO DATA: no exchange was seen of such a route' "$tmp/none"
 	grep -q '^followed hop by hop: [1-9]' "$tmp/none"
+	[ "$(grep -c 'one by one\|slow$' "$tmp/none")" = 0 ]
+	"$HOPSCOPE" hops --from "$record" --route 'none.*' --json |
+		jq -e '.hops == [] and .timelines == [] and .hop_accounting.complete > 0'
 	variant '.hops = [] | .timelines = [] | .hop_accounting = {}'
 	"$HOPSCOPE" hops --from "$tmp/record" --md "$tmp/md" --svg "$tmp/svg" >"$tmp/txt"
 	grep -qx 'NO DATA: no exchange was seen' "$tmp/txt"
@@ -139,6 +147,8 @@ assert_printable() {
 	wrong "--duration: '0'" -d 0
 	wrong '--tls maybe: on, off or auto' --tls maybe
 	wrong 'unknown protocol' --proto smtp
+	wrong '--from prints what was recorded' --from "$record" --deliveries
+	wrong '--from prints what was recorded' --from "$record" --pid 1
 	wrong 'only one of the outputs' --json --svg -
 	wrong 'only one of the outputs' --md - --svg -
 	wrong 'unrecognized option' --nonsense
@@ -162,6 +172,14 @@ assert_printable() {
 	run --separate-stderr "$HOPSCOPE" hops --from "$record" --svg "$tmp/file" --md "$tmp/file"
 	[ "$status" = 1 ]
 	[[ $stderr == *'are the same file'* ]]
+	# What does not fit is taken back, not left as a half.
+	run --separate-stderr bash -c 'trap "" XFSZ; ulimit -f 4; exec "$@"' - \
+		"$HOPSCOPE" hops --from "$record" --svg "$tmp/file" --md "$tmp/md"
+	[ "$status" = 1 ]
+	[[ $stderr == *"cannot write $tmp/file: File too large"* ]]
+	[[ $stderr == *"cannot write $tmp/md: File too large"* ]]
+	[ ! -s "$tmp/file" ]
+	[ ! -s "$tmp/md" ]
 	"$HOPSCOPE" hops --from "$record" --svg "$tmp/file" >/dev/null
 	golden hops.svg <"$tmp/file"
 }

@@ -109,6 +109,8 @@ static inline int size_hops(struct wire_test *t, const struct wire_setup *c)
 	s->rodata->targ_hop_hists = paths * HOP_SPANS * 3;
 	err = size_map(s->maps.hop_sets, c->hops / 4);
 	err |= size_map(s->maps.hop_records, c->hops);
+	err |= size_map(s->maps.hop_lanes, (uint32_t)t->n_lanes);
+	err |= size_map(s->maps.hop_lost, 4096);
 	err |= size_map(s->maps.hop_counters, (uint32_t)t->n_lanes + 1);
 	err |= size_map(s->maps.hop_node_ids, HOP_NODES);
 	err |= size_map(s->maps.hop_nodes, HOP_NODES);

@@ -8,23 +8,37 @@
  *	hop_peer spin ON_US OFF_US SECONDS
  *
  * answer: holds each request for as long as it asks for, any number at once, without being busy.
+ *
  *	lag=US    finds out that there is something to read, then does not read it for so long
- *	account=FILE  at its end (SIGTERM): {"answered", "run_queue_ns"}: what the kernel's
- *scheduler says that it waited for a processor since it began to answer ask: makes requests. "%c"
- *in the subject is the number of the connection. connections=1 n=1 (requests a connection)
- *inflight=1 (at once on a connection) delay=US[,US...]  how long the request is to be held; one for
- *each connection, in turns slow=N,US,STEP    N requests of each connection, evenly spread, are to
- *be held for US, US + STEP, US + 2 STEP ... more pace=US   between an answer and the next request
+ *	account=FILE  at its end (SIGTERM): {"answered", "run_queue_ns"}, the second being what
+ *		  the kernel's scheduler says that it waited for a processor since it began to
+ *		  answer
+ *
+ * ask: makes requests. "%c" in the subject is the number of the connection, with mix=1 that of the
+ * delay.
+ *
+ *	connections=1
+ *	n=1       requests a connection
+ *	inflight=1  at once on a connection
+ *	delay=US[,US...]  how long the request is to be held; one for each connection, in turns, or
+ *		  with mix=1 for each request
+ *	slow=N,US,STEP  N requests of each connection, evenly spread, are to be held for US,
+ *		  US + STEP, US + 2 STEP ... more
+ *	pace=US   between an answer and the next request
  *	late=US   does not read its answers for so long
  *	size=0    bytes of the request's payload, at least
- *	first=1	  later answers to the same request are ignored
- *	http=1	  GET of the path SUBJECT from a web server instead: one at a time on a connection,
- *and only t0 and t1 are known warm=0 go=FILE    so many requests first, which do not count; says
- *"warm", waits for FILE Prints {"ok", "calls": [[connection, hold_us, t0, poll, recv, came, goes,
- *t1], ...]} with t0 before the send and t1 after the receive, as the caller saw them, and between
- *them what the responder did: found it was readable, began to read, had read, began to send. In ns
- *of CLOCK_MONOTONIC. spin: keeps a processor busy for ON, sleeps for OFF, until it has lived for
- *SECONDS.
+ *	first=1   later answers to the same request are ignored
+ *	http=1    GET of the path SUBJECT from a web server instead: one at a time on a
+ *		  connection, and only t0 and t1 are known
+ *	warm=0    so many requests first, which do not count; then says "warm"
+ *	go=FILE   and waits for it
+ *
+ * Prints {"ok", "calls": [[connection, hold_us, t0, poll, recv, came, goes, t1], ...]} with t0
+ * before the send and t1 after the receive, as the caller saw them, and between them what the
+ * responder did: found it was readable, began to read, had read, began to send. In ns of
+ * CLOCK_MONOTONIC.
+ *
+ * spin: keeps a processor busy for ON, sleeps for OFF, until it has lived for SECONDS.
  *
  * All connections of an asker number their requests alike: reply subjects differ by their inbox
  * only, as those of nats.c do.

@@ -198,7 +198,7 @@ static struct target judge(enum gw_metric metric, enum target_op op, double limi
 	r->scenario = &s;
 	r->phases[0] = &p;
 	r->n_phases = 1;
-	r->ended_ns = 60 * S;
+	r->course.ended_ns = 60 * S;
 	gwrun__judge(r);
 	assert_int_equal(r->n_targets, 1);
 	result = r->targets[0];
@@ -290,7 +290,7 @@ static struct target judge_run(struct gwrun *r, enum gw_metric metric, double li
 	if (r->n_phases)
 		r->phases[0]->fault.fault = &s.faults.list[0];
 	r->scenario = &s;
-	r->ended_ns = 60 * S;
+	r->course.ended_ns = 60 * S;
 	r->n_targets = 0;
 	gwrun__judge(r);
 	assert_int_equal(r->n_targets, 1);

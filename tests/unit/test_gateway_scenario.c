@@ -1,103 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Scenario files of the kind gateway: what is understood, and that an error says file and line. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "bench/scenario_file.h"
 #include "gateway/scenario.h"
-#include "random.h"
 
-static char dir[] = "/tmp/hopscope-gateway-XXXXXX";
-static char file[64], said_file[64];
-static char said[4096]; /* what the last load printed on stderr */
-
-static int setup(void **state)
-{
-	(void)state;
-	if (!mkdtemp(dir))
-		return -1;
-	snprintf(file, sizeof(file), "%s/s.yaml", dir);
-	snprintf(said_file, sizeof(said_file), "%s/stderr", dir);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	unlink(file);
-	unlink(said_file);
-	return rmdir(dir);
-}
-
-static void write_file(const char *text, size_t len)
-{
-	FILE *f = fopen(file, "w");
-
-	assert_non_null(f);
-	assert_int_equal(fwrite(text, 1, len, f), len);
-	assert_int_equal(fclose(f), 0);
-}
-
-static int saved;
-
-static void begin_listening(void)
-{
-	saved = dup(STDERR_FILENO);
-	fflush(stderr);
-	assert_non_null(freopen(said_file, "w", stderr));
-}
-
-static void end_listening(void)
-{
-	size_t n;
-	FILE *f;
-
-	fflush(stderr);
-	assert_int_not_equal(dup2(saved, STDERR_FILENO), -1);
-	close(saved);
-	f = fopen(said_file, "r");
-	assert_non_null(f);
-	n = fread(said, 1, sizeof(said) - 1, f);
-	said[n] = '\0';
-	fclose(f);
-}
-
-static struct gw_scenario *load_file(const char *path)
-{
-	struct gw_scenario *s;
-
-	begin_listening();
-	s = gw_scenario__load(path);
-	end_listening();
-	return s;
-}
-
-static struct gw_scenario *load(const char *text)
-{
-	write_file(text, strlen(text));
-	return load_file(file);
-}
-
-/* The file must be refused with one line that says "s.yaml:LINE: " and `reason`. */
-static void refuses(const char *text, unsigned int line, const char *reason)
-{
-	struct gw_scenario *s = load(text);
-	char where[96];
-
-	snprintf(where, sizeof(where), "hopscope: %s:%u: ", file, line);
-	if (s || strncmp(said, where, strlen(where)) != 0 || !strstr(said, reason) ||
-	    strchr(said, '\n') != said + strlen(said) - 1)
-		fail_msg("for\n%s\nwanted line %u and \"%s\", got %s: %s\n", text, line, reason,
-			 s ? "a scenario" : "an error", said);
-}
+#define SCENARIO      struct gw_scenario
+#define SCENARIO_LOAD gw_scenario__load
+#define SCENARIO_FREE gw_scenario__free
+#include "scenario_fixture.h"
 
 static void defaults(void **state)
 {
@@ -297,33 +211,10 @@ static void shipped(void **state)
 	gw_scenario__free(s);
 }
 
-/* Damaged files are refused or understood; never a crash (the sanitizers watch). */
 static void damaged(void **state)
 {
-	static char whole[16384], text[16384];
-	uint64_t seed = 11;
-	FILE *f = fopen("scenarios/gateway.yaml", "r");
-	size_t len;
-	int i;
-
 	(void)state;
-	if (!f)
-		skip();
-	len = fread(whole, 1, sizeof(whole), f);
-	fclose(f);
-	assert_true(len < sizeof(whole));
-	for (i = 0; i < 1500; i++) {
-		size_t n = len, k;
-
-		memcpy(text, whole, len);
-		if (i % 3 == 0)
-			n = (size_t)(random__next(&seed) % len) + 1;
-		for (k = 0; k < 4; k++)
-			text[random__next(&seed) % n] =
-				"\n :-[]{}x0\"'\t&*#"[random__next(&seed) % 16];
-		write_file(text, n);
-		gw_scenario__free(load_file(file));
-	}
+	damage("scenarios/gateway.yaml", 11);
 }
 
 int main(void)

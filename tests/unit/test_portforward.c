@@ -1,86 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Port-forward scenarios: files, sweeps, the order of ways, and what the rounds say. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "bench/scenario_file.h"
 #include "portforward/analysis.h"
+#include "portforward/run.h"
 #include "portforward/scenario.h"
 
-static char dir[] = "/tmp/hopscope-portforward-XXXXXX";
-static char file[64], said_file[64];
-static char said[4096]; /* what the last load printed on stderr */
-
-static int setup(void **state)
-{
-	(void)state;
-	if (!mkdtemp(dir))
-		return -1;
-	snprintf(file, sizeof(file), "%s/s.yaml", dir);
-	snprintf(said_file, sizeof(said_file), "%s/stderr", dir);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	unlink(file);
-	unlink(said_file);
-	return rmdir(dir);
-}
-
-static struct pf_scenario *load_file(const char *path)
-{
-	struct pf_scenario *s;
-	int saved = dup(STDERR_FILENO);
-	size_t n;
-	FILE *f;
-
-	fflush(stderr);
-	assert_non_null(freopen(said_file, "w", stderr));
-	s = pf_scenario__load(path);
-	fflush(stderr);
-	assert_int_not_equal(dup2(saved, STDERR_FILENO), -1);
-	close(saved);
-	f = fopen(said_file, "r");
-	assert_non_null(f);
-	n = fread(said, 1, sizeof(said) - 1, f);
-	said[n] = '\0';
-	fclose(f);
-	return s;
-}
-
-static struct pf_scenario *load(const char *text)
-{
-	FILE *f = fopen(file, "w");
-
-	assert_non_null(f);
-	assert_int_equal(fwrite(text, 1, strlen(text), f), strlen(text));
-	assert_int_equal(fclose(f), 0);
-	return load_file(file);
-}
-
-/* The file must be refused with one line that says "s.yaml:LINE: " and `reason`. */
-static void refuses(const char *text, unsigned int line, const char *reason)
-{
-	struct pf_scenario *s = load(text);
-	char where[96];
-
-	snprintf(where, sizeof(where), "hopscope: %s:%u: ", file, line);
-	if (s || strncmp(said, where, strlen(where)) != 0 || !strstr(said, reason) ||
-	    strchr(said, '\n') != said + strlen(said) - 1)
-		fail_msg("for\n%s\nwanted line %u and \"%s\", got %s: %s\n", text, line, reason,
-			 s ? "a scenario" : "an error", said);
-}
+#define SCENARIO      struct pf_scenario
+#define SCENARIO_LOAD pf_scenario__load
+#define SCENARIO_FREE pf_scenario__free
+#include "scenario_fixture.h"
 
 static void defaults(void **state)
 {
@@ -126,7 +60,8 @@ static void values(void **state)
 	assert_int_equal(s->ways[2], PF_SOCAT);
 	/* base, 16 B; pools 1 and 3 at 10 at a time; 3 over 3 servers. */
 	assert_int_equal(s->n_points, 5);
-	assert_true(fabs(pf_scenario__seconds(s) - 5 * 3 * (6 * 0.5 + 2 * 0.25)) < 1e-9);
+	assert_true(s->load.rounds == 6 && s->load.seconds == 0.5);
+	assert_true(s->hops.rounds == 2 && s->hops.seconds == 0.25);
 	pf_scenario__stack(s, &o);
 	assert_int_equal(o.ways, 1u << PF_DIRECT | 1u << PF_SOCAT | 1u << PF_KUBECTL);
 	assert_int_equal(o.nodes, 3);
@@ -171,6 +106,7 @@ static void refusals(void **state)
 static void the_scenario_that_is_shipped(void **state)
 {
 	struct pf_scenario *s = load_file("scenarios/port-forward.yaml");
+	double seconds; /* of a point on a way */
 
 	(void)state;
 	if (!s && strstr(said, "cannot read"))
@@ -184,8 +120,16 @@ static void the_scenario_that_is_shipped(void **state)
 	 */
 	assert_int_equal(s->n_points, 17);
 	/* "about 4 minutes", of which some pass without load. */
-	assert_in_range((unsigned long)pf_scenario__seconds(s), 120, 230);
+	seconds =
+		(double)s->load.rounds * s->load.seconds + (double)s->hops.rounds * s->hops.seconds;
+	assert_in_range((unsigned long)((double)(s->n_points * s->n_used) * seconds), 120, 230);
 	pf_scenario__free(s);
+}
+
+static void damaged(void **state)
+{
+	(void)state;
+	damage("scenarios/port-forward.yaml", 13);
 }
 
 /* ---- sweeps */
@@ -348,6 +292,122 @@ static void growth_is_of_what_is_added(void **state)
 	assert_int_equal(e.n, ROUNDS - 1);
 }
 
+/* ---- verdicts */
+
+/* A run of two ways, each round of which took what is added to 100 us and made so many calls. */
+static struct pfrun *make_run(const char *text, unsigned int rounds)
+{
+	struct pfrun *r = calloc(1, sizeof(*r));
+	size_t way, i;
+
+	assert_non_null(r);
+	r->scenario = load(text);
+	assert_string_equal(said, "");
+	assert_int_equal(pfrun__make_cells(r), 0);
+	r->course.ended_ns = 1000000000;
+	for (way = 0; way < 2; way++) {
+		struct pf_cell *c = pfrun__cell(r, way, 0);
+
+		r->used[way].way = r->scenario->ways[way];
+		r->stack.routes[r->used[way].way].available = true;
+		c->rounds = rounds;
+		c->attempted = c->succeeded = 1000;
+		for (i = 0; i < rounds; i++) {
+			c->p50[i] = 100e3 + 10e3 * (double)way + (double)i;
+			c->p99[i] = 5 * c->p50[i];
+		}
+	}
+	return r;
+}
+
+static struct target judge(struct pfrun *r)
+{
+	r->n_targets = 0;
+	pfrun__judge(r);
+	assert_int_equal(r->n_targets, 1);
+	return r->targets[0];
+}
+
+static void free_run(struct pfrun *r)
+{
+	pfrun__free_cells(r);
+	pf_scenario__free(r->scenario);
+	free(r);
+}
+
+#define TWO_WAYS "kind: port-forward\nways: [socat]\nworkloads: [nats]\nload: {rounds: 8}\n"
+
+static void few_rounds_decide_nothing(void **state)
+{
+	struct pfrun *r = make_run(TWO_WAYS "targets: [{metric: added_p50, at_most: 1 ms}]\n", 5);
+	struct target t = judge(r);
+
+	(void)state;
+	assert_int_equal(t.verdict, VERDICT_INCONCLUSIVE);
+	free_run(r);
+	r = make_run(TWO_WAYS "targets: [{metric: added_p50, at_most: 1 ms}]\n", 6);
+	assert_int_equal(judge(r).verdict, VERDICT_PASS);
+	/* Nothing was sent over the way: why is said. */
+	pfrun__cell(r, 1, 0)->attempted = 0;
+	pfrun__lose(r, &r->used[1], "its clients could not connect");
+	t = judge(r);
+	assert_int_equal(t.verdict, VERDICT_NO_DATA);
+	assert_string_equal(t.reason, "its clients could not connect");
+	free_run(r);
+}
+
+/* Rounds of a slow way have too few calls for a p99: what is left of them is no NO DATA. */
+static void a_p99_wants_calls(void **state)
+{
+	struct pfrun *r = make_run(TWO_WAYS "targets: [{metric: added_p99, at_most: 1 ms}]\n", 8);
+	struct target t = judge(r);
+	size_t i;
+
+	(void)state;
+	assert_int_equal(t.verdict, VERDICT_PASS);
+	pfrun__cell(r, 1, 0)->p99[7] = NAN;
+	t = judge(r);
+	assert_int_equal(t.verdict, VERDICT_INCONCLUSIVE);
+	assert_non_null(strstr(t.reason, "in 7 of 8 rounds"));
+	r->scenario->targets[0].limit = 1;
+	assert_int_equal(judge(r).verdict, VERDICT_FAIL);
+	for (i = 0; i < 8; i++)
+		pfrun__cell(r, 1, 0)->p99[i] = NAN;
+	t = judge(r);
+	assert_int_equal(t.verdict, VERDICT_INCONCLUSIVE);
+	assert_non_null(strstr(t.reason, "in 0 of 8 rounds"));
+	free_run(r);
+}
+
+/* A way that ended before its rounds did is not judged by those before; afterwards it is. */
+static void a_way_that_was_lost_is_invalid(void **state)
+{
+	static const char *const targets[] = {
+		TWO_WAYS "targets: [{metric: added_p50, at_most: 1 ms}]\n",
+		TWO_WAYS "targets: [{metric: error_rate, way: socat, at_most: 1 %}]\n"};
+	size_t i, way;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		struct pfrun *r = make_run(targets[i], 8);
+
+		r->measured = true;
+		pfrun__lose(r, &r->used[1], "socat ended");
+		assert_int_equal(judge(r).verdict, VERDICT_PASS);
+		free_run(r);
+	}
+	/* What is compared needs both. */
+	for (way = 0; way < 2; way++) {
+		struct pfrun *r = make_run(targets[0], 8);
+
+		pfrun__lose(r, &r->used[way], "socat ended");
+		pfrun__lose(r, &r->used[way], "and something else");
+		assert_int_equal(judge(r).verdict, VERDICT_INVALID);
+		assert_string_equal(r->targets[0].reason, "socat ended");
+		free_run(r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -355,6 +415,7 @@ int main(void)
 		cmocka_unit_test(values),
 		cmocka_unit_test(refusals),
 		cmocka_unit_test(the_scenario_that_is_shipped),
+		cmocka_unit_test(damaged),
 		cmocka_unit_test(each_point_is_there_once),
 		cmocka_unit_test(names),
 		cmocka_unit_test(the_order_is_balanced),
@@ -362,6 +423,9 @@ int main(void)
 		cmocka_unit_test(rounds_that_are_missing),
 		cmocka_unit_test(rates_are_compared_as_ratios),
 		cmocka_unit_test(growth_is_of_what_is_added),
+		cmocka_unit_test(few_rounds_decide_nothing),
+		cmocka_unit_test(a_p99_wants_calls),
+		cmocka_unit_test(a_way_that_was_lost_is_invalid),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

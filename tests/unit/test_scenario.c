@@ -1,97 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Scenario files: what is understood, and that an error says file, line and reason. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "bench/scenario.h"
 #include "bench/scenario_rules.h"
 #include "bench/url.h"
 #include "bench/yaml_index.h"
-#include "random.h"
 
-static char dir[] = "/tmp/hopscope-scenario-XXXXXX";
-static char file[64], said_file[64];
-static char said[4096]; /* what the last load() printed on stderr */
-
-static int setup(void **state)
-{
-	(void)state;
-	if (!mkdtemp(dir))
-		return -1;
-	snprintf(file, sizeof(file), "%s/s.yaml", dir);
-	snprintf(said_file, sizeof(said_file), "%s/stderr", dir);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	unlink(file);
-	unlink(said_file);
-	return rmdir(dir);
-}
-
-/* scenario__load() with its messages in `said`. */
-static struct scenario *load_file(const char *path)
-{
-	int saved = dup(STDERR_FILENO);
-	struct scenario *s;
-	size_t n;
-	FILE *f;
-
-	fflush(stderr);
-	assert_non_null(freopen(said_file, "w", stderr));
-	s = scenario__load(path);
-	fflush(stderr);
-	assert_int_not_equal(dup2(saved, STDERR_FILENO), -1);
-	close(saved);
-	f = fopen(said_file, "r");
-	assert_non_null(f);
-	n = fread(said, 1, sizeof(said) - 1, f);
-	said[n] = '\0';
-	fclose(f);
-	return s;
-}
-
-static struct scenario *load_bytes(const char *text, size_t len)
-{
-	FILE *f = fopen(file, "w");
-
-	assert_non_null(f);
-	assert_int_equal(fwrite(text, 1, len, f), len);
-	assert_int_equal(fclose(f), 0);
-	return load_file(file);
-}
-
-static struct scenario *load(const char *text)
-{
-	return load_bytes(text, strlen(text));
-}
-
-/* The file must be refused with one line that says "s.yaml:LINE: " and `reason`. */
-static void refuses(const char *text, unsigned int line, const char *reason)
-{
-	struct scenario *s = load(text);
-	char where[96];
-
-	snprintf(where, sizeof(where), "hopscope: %s:%u: ", file, line);
-	if (s || strncmp(said, where, strlen(where)) != 0 || !strstr(said, reason) ||
-	    strchr(said, '\n') != said + strlen(said) - 1)
-		print_error("for\n%s\nwanted line %u and \"%s\", got %s: %s\n", text, line, reason,
-			    s ? "a scenario" : "an error", said);
-	assert_null(s);
-	assert_int_equal(strncmp(said, where, strlen(where)), 0);
-	assert_non_null(strstr(said, reason));
-	assert_ptr_equal(strchr(said, '\n'), said + strlen(said) - 1);
-}
+#define SCENARIO      struct scenario
+#define SCENARIO_LOAD scenario__load
+#define SCENARIO_FREE scenario__free
+#include "scenario_fixture.h"
 
 static void test_defaults(void **state)
 {
@@ -309,31 +231,10 @@ static void test_shipped(void **state)
 	scenario__free(s);
 }
 
-/* Damaged files are refused or understood; never a crash (the sanitizers watch). */
 static void test_damaged(void **state)
 {
-	static char whole[16384], text[16384];
-	uint64_t seed = 7;
-	FILE *f = fopen("scenarios/aegis.yaml", "r");
-	size_t len;
-	int i;
-
 	(void)state;
-	if (!f)
-		skip();
-	len = fread(whole, 1, sizeof(whole), f);
-	fclose(f);
-	for (i = 0; i < 1500; i++) {
-		size_t n = len, k;
-
-		memcpy(text, whole, len);
-		if (i % 3 == 0)
-			n = (size_t)(random__next(&seed) % len) + 1;
-		for (k = 0; k < 4; k++)
-			text[random__next(&seed) % n] =
-				"\n :-[]{}x0\"'\t&*#"[random__next(&seed) % 16];
-		scenario__free(load_bytes(text, n));
-	}
+	damage("scenarios/aegis.yaml", 7);
 }
 
 static void test_limits(void **state)

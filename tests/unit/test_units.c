@@ -113,12 +113,22 @@ static void small_buffers(void **state)
 	}
 }
 
+static void steps(void **state)
+{
+	static const double want[][2] = {{1, 1},   {1.01, 2},	 {3, 5},	  {5.5, 10},
+					 {20, 20}, {0.03, 0.05}, {123456, 200000}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++)
+		assert_true(fabs(units__step(want[i][0]) - want[i][1]) < 1e-9 * want[i][1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(durations),	 cmocka_unit_test(sizes),
 		cmocka_unit_test(numbers),	 cmocka_unit_test(three_digits_of_any_value),
-		cmocka_unit_test(small_buffers),
+		cmocka_unit_test(small_buffers), cmocka_unit_test(steps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * programs OBJECT[:VARIABLE=VALUE,...]...: loads every program of every BPF object alone, attaches
- *it and lets go of it again. A line for each on stdout, fields separated by tabs:
+ * programs OBJECT[@VARIANT[:VARIABLE=VALUE,...]]...: loads every program of every BPF object alone,
+ * attaches it and lets go of it again. A line for each on stdout, fields separated by tabs:
  *
  *	object  program  variant  loaded|refused|absent  attached|refused|-  instructions  message
  *
  * PROGRAMS_LOG=LINES in the environment: as many of the verifier's last lines of those that are
- *refused, on stderr.
+ * refused, on stderr.
  *
  * Instructions are those that the verifier went through, by its own log (Linux 4.x on), also where
  * it refused. "absent": the kernel lacks this kind of attachment altogether. VARIABLE is set before
@@ -299,15 +299,23 @@ out:
 static int try_program(const char *path, const char *object, const char *given,
 		       const char *variables, const struct bpf_program *prog)
 {
+	static const struct {
+		const char *name;
+		enum uprobe_how how;
+	} ways[] = {{"session", UPROBE_SESSION}, {"perf", UPROBE_PERF}, {"multi", UPROBE_MULTI}};
 	const char *name = bpf_program__name(prog);
-	int err;
+	bool session = strstr(name, "session");
+	char variant[64];
+	int err = 0;
 
 	if (bpf_program__type(prog) != BPF_PROG_TYPE_KPROBE)
 		return try_one(path, object, variables, name, given, UPROBE_PERF);
-	if (strstr(name, "session"))
-		return try_one(path, object, variables, name, "session", UPROBE_SESSION);
-	err = try_one(path, object, variables, name, "perf", UPROBE_PERF);
-	return err ? err : try_one(path, object, variables, name, "multi", UPROBE_MULTI);
+	for (size_t i = session ? 0 : 1; i < (session ? 1 : 3) && !err; i++) {
+		snprintf(variant, sizeof(variant), "%s%s%s", strcmp(given, "-") ? given : "",
+			 strcmp(given, "-") ? ", " : "", ways[i].name);
+		err = try_one(path, object, variables, name, variant, ways[i].how);
+	}
+	return err;
 }
 
 static int try_object(const char *arg)

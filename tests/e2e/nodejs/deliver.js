@@ -15,11 +15,12 @@ const subscribe = async (nc, o) => {
 		await sleep(0);
 	}
 	console.log(JSON.stringify({ received: took.length, mean_ns: took.reduce((a, b) => a + b, 0) / took.length,
-		min_ns: Math.min(...took) }));
+		max_ns: Math.max(...took) }));
 };
 
 const publish = async (nc, o) => {
 	const first = process.hrtime.bigint();
+	say("publishing");
 	for (let i = 0; i < o.n; i++) {
 		const b = Buffer.alloc(40);
 		b.writeBigUInt64LE(o.alike ? first : process.hrtime.bigint());

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* find_bytes PID TEXT: how often TEXT is in a process's memory and in the BPF maps that it holds.
+/*
+ * find_bytes PID TEXT [PEER]...: how often TEXT is in a process's memory and in the BPF maps that
+ * it holds; what these keep of connections is looked for at the sockets of the peers.
  */
 #define _GNU_SOURCE
 #include <bpf/bpf.h>
@@ -10,11 +12,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define CHUNK (1 << 20)
 
+#define MAX_SOCKETS 256
+
 static char buf[CHUNK];
+static int sockets[MAX_SOCKETS];
+static size_t n_sockets, n_storages;
 
 /* Pages that are not there read as nothing: they are passed over one by one. */
 static size_t count(int fd, uint64_t from, uint64_t to, const char *text)
@@ -66,7 +73,48 @@ static size_t in(const char *bytes, size_t size, const char *text)
 	return memmem(bytes, size, text, strlen(text)) ? 1 : 0;
 }
 
-/* Keys and values. Maps that cannot be walked (storages, rings, queues) hold nothing here. */
+/* Those of a process, as descriptors of ours. */
+static void take_sockets(const char *pid)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, atoi(pid), 0), fd;
+	char path[300], to[64];
+	struct dirent *e;
+	ssize_t n;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%s/fd", pid);
+	d = opendir(path);
+	if (pidfd < 0 || !d)
+		exit(1);
+	while ((e = readdir(d)) && n_sockets < MAX_SOCKETS) {
+		n = readlinkat(dirfd(d), e->d_name, to, sizeof(to));
+		if (n < 7 || memcmp(to, "socket:", 7))
+			continue;
+		fd = (int)syscall(SYS_pidfd_getfd, pidfd, atoi(e->d_name), 0);
+		if (fd >= 0)
+			sockets[n_sockets++] = fd;
+	}
+	closedir(d);
+	close(pidfd);
+}
+
+/* What a map keeps of the peers' sockets. */
+static size_t in_storage(int fd, const char *text, size_t size)
+{
+	char *value = calloc(1, size);
+	size_t n = 0;
+
+	for (size_t i = 0; value && i < n_sockets; i++) {
+		if (bpf_map_lookup_elem(fd, &sockets[i], value))
+			continue;
+		n_storages++;
+		n += in(value, size, text);
+	}
+	free(value);
+	return n;
+}
+
+/* Keys and values. Rings and queues cannot be walked: those that we read are in our memory. */
 static size_t in_map(const char *id, const char *text)
 {
 	struct bpf_map_info info = {0};
@@ -77,6 +125,8 @@ static size_t in_map(const char *id, const char *text)
 
 	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
 		exit(1);
+	if (info.type == BPF_MAP_TYPE_SK_STORAGE)
+		return in_storage(fd, text, info.value_size);
 	size = ((size_t)info.value_size + 7) / 8 * 8 * (size_t)libbpf_num_possible_cpus();
 	key = calloc(1, info.key_size + 1);
 	next = calloc(1, info.key_size + 1);
@@ -128,10 +178,12 @@ int main(int argc, char **argv)
 {
 	size_t maps = 0;
 
-	if (argc != 3)
+	if (argc < 3)
 		return 2;
+	for (int i = 3; i < argc; i++)
+		take_sockets(argv[i]);
 	printf("memory %zu", in_process(argv[1], argv[2]));
 	printf(" maps %zu", in_maps(argv[1], argv[2], &maps));
-	printf(" of %zu\n", maps);
+	printf(" of %zu sockets %zu\n", maps, n_storages);
 	return 0;
 }

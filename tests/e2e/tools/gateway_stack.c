@@ -13,33 +13,15 @@
  * Names are those of struct gateway_opts: latency="fixed 5 ms", breaker_open_ms=500,
  * redis_port=..., kong_memory=... . It has no probe.
  */
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <jansson.h>
-
-#include "log.h"
 #include "stack/clock.h"
 #include "stack/gateway.h"
+#include "stack_tool.h"
 
 #define GRACE_MS 5000
 #define AWAIT_MS 20000
 
 static struct gateway gateway;
-static struct watch watch;
-static struct rundir run;
-static unsigned int deaths;
-
-static void say(json_t *j)
-{
-	json_dumpf(j, stdout, JSON_COMPACT);
-	json_decref(j);
-	putchar('\n');
-	fflush(stdout);
-}
+static struct gateway_opts opts;
 
 static int set_of_service(struct gateway_opts *o, const char *name, unsigned long long v)
 {
@@ -66,13 +48,12 @@ static int set_of_service(struct gateway_opts *o, const char *name, unsigned lon
 
 static int set_option(struct gateway_opts *o, char *arg)
 {
-	char *value = strchr(arg, '=');
+	char *value = value_of(arg);
 	const char *why;
 	unsigned long long v;
 
 	if (!value)
 		return -EINVAL;
-	*value++ = '\0';
 	if (!strcmp(arg, "latency"))
 		return latency__parse(value, &o->latency, &why);
 	if (!strcmp(arg, "error_share")) {
@@ -186,11 +167,12 @@ static json_t *act(const char *what, enum gateway_id id)
 			 (json_int_t)when.begin_ns, "end_ns", (json_int_t)when.end_ns);
 }
 
-static json_t *obey(const char *what, const char *name)
+static json_t *obey(const char *what, const char *name, unsigned int number)
 {
 	enum gateway_id id = gateway__find(name);
 	char tail[4096];
 
+	(void)number;
 	if (!strcmp(what, "info"))
 		return info();
 	if (!strcmp(what, "counters"))
@@ -209,45 +191,23 @@ static json_t *obey(const char *what, const char *name)
 	return act(what, id);
 }
 
-/* A line of stdin, waiting with the watch. 0: the end. Commands are written whole. */
-static int next_command(char *line, size_t size)
+static int start(void)
 {
-	int err = watch__wait(&watch, STDIN_FILENO, UINT64_MAX / 2, NULL);
-	size_t len = 0;
+	struct gateway_versions versions;
+	int err = gateway__check(&opts, &versions);
 
-	while (err == 1 && len + 1 < size && read(STDIN_FILENO, line + len, 1) == 1 &&
-	       line[len] != '\n')
-		len++;
-	line[len] = '\0';
-	return err == 1 && len;
+	return err ? err : gateway__start(&gateway, &opts, &run, &watch);
 }
 
-static void on_death(void *ctx, struct child *c)
+static void stop(void)
 {
-	(void)ctx;
-	(void)c;
-	deaths++;
-}
-
-static void commands(void)
-{
-	char line[256], what[32], name[64];
-
-	say(info());
-	while (next_command(line, sizeof(line)) && strcmp(line, "quit") != 0) {
-		name[0] = '\0';
-		if (sscanf(line, "%31s %63s", what, name) >= 1)
-			say(obey(what, name));
-	}
+	gateway__stop(&gateway, GRACE_MS, watch.signals);
 }
 
 int main(int argc, char **argv)
 {
-	struct gateway_versions versions;
-	struct cgroup_mounts mounts;
-	struct gateway_opts opts;
 	char templates[PATH_MAX];
-	int i, err;
+	int i;
 
 	if (argc < 2 || gateway__templates(argv[1], templates))
 		return EXIT_USAGE;
@@ -258,23 +218,5 @@ int main(int argc, char **argv)
 			fprintf(stderr, "unknown or bad: %s\n", argv[i]);
 			return EXIT_USAGE;
 		}
-	err = cgroup__mounts(&mounts);
-	if (!err)
-		err = gateway__check(&opts, &versions);
-	if (err)
-		return EXIT_RUNTIME;
-	rundir__sweep(&mounts);
-	err = watch__init(&watch, on_death, NULL);
-	if (!err)
-		err = rundir__create(&run, &mounts);
-	if (!err)
-		err = cgroup__create(&run.cgroup, true);
-	if (!err)
-		err = gateway__start(&gateway, &opts, &run, &watch);
-	if (!err)
-		commands();
-	gateway__stop(&gateway, GRACE_MS, watch.signals);
-	watch__close(&watch);
-	rundir__remove(&run);
-	return err ? EXIT_RUNTIME : EXIT_PASS;
+	return stack_tool();
 }

@@ -91,17 +91,6 @@ ask() {
 # What runs before the programs of answer and ask: `prefix=(taskset -c 1)`.
 prefix=()
 
-# free_ports NAME...: a port for each variable, all different.
-free_ports() {
-	local name port taken=' '
-	for name in "$@"; do
-		port=$(free_port)
-		while [[ $taken == *" $port "* ]]; do port=$(free_port); done
-		taken+="$port "
-		printf -v "$name" %s "$port"
-	done
-}
-
 # ---- network namespaces that end with a process
 
 # netns NAME: an own one.

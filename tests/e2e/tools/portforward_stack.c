@@ -12,32 +12,14 @@
  * Servers are nodes from 0, then web. Names are those of struct pf_opts: ways=direct,socat nodes=2
  * kubectl=... . A program in one of the namespaces: nsenter --net=/proc/PID/fd/FD, both of `info`.
  */
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <jansson.h>
-
-#include "log.h"
 #include "stack/portforward.h"
+#include "stack_tool.h"
 
 #define GRACE_MS 2000
 #define CHECK_MS 5000
 
 static struct pf_stack stack;
-static struct watch watch;
-static struct rundir run;
-static unsigned int deaths;
-
-static void say(json_t *j)
-{
-	json_dumpf(j, stdout, JSON_COMPACT);
-	json_decref(j);
-	putchar('\n');
-	fflush(stdout);
-}
+static struct pf_opts opts;
 
 static int set_ways(struct pf_opts *o, char *names)
 {
@@ -54,11 +36,10 @@ static int set_ways(struct pf_opts *o, char *names)
 
 static int set_option(struct pf_opts *o, char *arg)
 {
-	char *value = strchr(arg, '=');
+	char *value = value_of(arg);
 
 	if (!value)
 		return -EINVAL;
-	*value++ = '\0';
 	if (!strcmp(arg, "ways"))
 		return set_ways(o, value);
 	if (!strcmp(arg, "nodes"))
@@ -190,46 +171,20 @@ static json_t *obey(const char *what, const char *name, unsigned int number)
 	return json_pack("{s:b,s:s}", "ok", 0, "why", "no such command");
 }
 
-/* A line of stdin, waiting with the watch. 0: the end. Commands are written whole. */
-static int next_command(char *line, size_t size)
+static int start(void)
 {
-	int err = watch__wait(&watch, STDIN_FILENO, UINT64_MAX / 2, NULL);
-	size_t len = 0;
-
-	while (err == 1 && len + 1 < size && read(STDIN_FILENO, line + len, 1) == 1 &&
-	       line[len] != '\n')
-		len++;
-	line[len] = '\0';
-	return err == 1 && len;
+	return pf_stack__start(&stack, &opts, &run, &watch);
 }
 
-static void on_death(void *ctx, struct child *c)
+static void stop(void)
 {
-	(void)ctx;
-	(void)c;
-	deaths++;
-}
-
-static void commands(void)
-{
-	char line[256], what[32], name[64];
-	unsigned int number;
-
-	say(info());
-	while (next_command(line, sizeof(line)) && strcmp(line, "quit") != 0) {
-		name[0] = '\0';
-		number = 0;
-		if (sscanf(line, "%31s %63s %u", what, name, &number) >= 1)
-			say(obey(what, name, number));
-	}
+	pf_stack__stop(&stack, GRACE_MS, watch.signals);
 }
 
 int main(int argc, char **argv)
 {
-	struct cgroup_mounts mounts;
-	struct pf_opts opts;
 	char files[PATH_MAX];
-	int i, err;
+	int i;
 
 	if (argc < 2 || pf_stack__files(argv[1], files))
 		return EXIT_USAGE;
@@ -240,21 +195,5 @@ int main(int argc, char **argv)
 			fprintf(stderr, "unknown or bad: %s\n", argv[i]);
 			return EXIT_USAGE;
 		}
-	err = cgroup__mounts(&mounts);
-	if (err)
-		return EXIT_RUNTIME;
-	rundir__sweep(&mounts);
-	err = watch__init(&watch, on_death, NULL);
-	if (!err)
-		err = rundir__create(&run, &mounts);
-	if (!err)
-		err = cgroup__create(&run.cgroup, true);
-	if (!err)
-		err = pf_stack__start(&stack, &opts, &run, &watch);
-	if (!err)
-		commands();
-	pf_stack__stop(&stack, GRACE_MS, watch.signals);
-	watch__close(&watch);
-	rundir__remove(&run);
-	return err ? EXIT_RUNTIME : EXIT_PASS;
+	return stack_tool();
 }

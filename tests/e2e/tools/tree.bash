@@ -34,8 +34,7 @@ tree_config() {
 tree_start() {
 	local redis
 	TREE_CGROUP=$(e2e_cgroup2)/hopscope-$BASHPID-tree
-	TREE_GATEWAY=$(free_port) TREE_UPSTREAM=$(free_port) TREE_REDIS=$(free_port)
-	TREE_FAST=$(free_port) TREE_SLOW=$(free_port) TREE_TLS=$(free_port)
+	free_ports TREE_GATEWAY TREE_UPSTREAM TREE_REDIS TREE_FAST TREE_SLOW TREE_TLS
 	TREE_URL=http://127.0.0.1:$TREE_GATEWAY
 	mkdir "$TREE_CGROUP" "$TREE_CGROUP/load"
 	tree_in redis redis-server --port "$TREE_REDIS" --bind 127.0.0.1 --save '' --dir "$BATS_TEST_TMPDIR"
