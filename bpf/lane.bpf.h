@@ -19,8 +19,9 @@
 /* Variables that all objects on these maps have in common: see src/probe/shared.h. */
 #define SHARED SEC(".data.shared")
 
-/* Payload bytes pass through here: not mmapable. */
+/* Payload bytes pass through here: not mmapable, and wiped from time to time. */
 struct lane_scratch {
+	__u64 wiped; /* the lane's generation when nothing had passed since */
 	__u32 off;	      /* the segment: of its payload in the packet, and */
 	__u32 len;	      /* its bytes */
 	__u32 seq;	      /* of the first one on its connection; TLS: counted here */

@@ -328,6 +328,29 @@ int BPF_PROG(wire_destroy, struct sock *sk)
 	return 0;
 }
 
+/*
+ * What the last segment of a lane left is nobody's to read. Not after each one: a window has 8 KiB.
+ * A lane that is claimed is left alone, for this once.
+ */
+static long lane__wipe(struct bpf_map *map, const void *key, void *value, void *ctx)
+{
+	struct wire_acct *a = bpf_map_lookup_elem(&lanes, key);
+	struct lane_scratch *s = value;
+	__u64 *word = value, gen;
+	__u32 i;
+
+	if (!a)
+		return 0;
+	gen = *(volatile __u64 *)&a->gen;
+	if (gen & 1 || gen == s->wiped || __sync_val_compare_and_swap(&a->gen, gen, gen + 1) != gen)
+		return 0;
+	for (i = 0; i < sizeof(*s) / 8; i++)
+		*(volatile __u64 *)&word[i] = 0;
+	s->wiped = gen + 2;
+	lane__release(a);
+	return 0;
+}
+
 /* Read by userspace from time to time: gives up what is older than the timeout. */
 SEC("iter/bpf_sk_storage_map")
 int wire_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
@@ -346,6 +369,7 @@ int wire_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 		if (targ_hops)
 			hops__sweep();
 		bpf_for_each_map_elem(&flight_overflow, expire__overflow, &e, 0);
+		bpf_for_each_map_elem(&scratches, lane__wipe, NULL, 0);
 	} else {
 		/* Not ctx->value: the verifier takes a map value with a variable offset only. */
 		e.conn = bpf_sk_storage_get(&conns, sk, 0, 0);

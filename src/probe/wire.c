@@ -32,7 +32,8 @@
 #define MAX_EDGES	 1024
 #define FAR_REQUESTS	 16384 /* of deep pipelines, with hops */
 #define TIMEOUT_DEFAULT	 (5ull * 1000000000)
-#define OWNERS_EVERY_NS	 (1000000000ull) /* at most: a walk over every process's open files */
+#define SWEEP_MOST_NS	 (2 * 1000000000ull) /* between two sweeps, however long the timeout */
+#define OWNERS_EVERY_NS	 (1000000000ull)     /* at most: a walk over every process's open files */
 
 struct wire {
 	struct wire_bpf *skel;
@@ -606,6 +607,8 @@ static void read_self(struct snapshot *s)
 static int housekeep(struct wire *w)
 {
 	uint64_t now = now_ns(), wanted = w->skel->data_shared->owners_wanted;
+	uint64_t sweep_every =
+		w->timeout_ns / 4 < SWEEP_MOST_NS ? w->timeout_ns / 4 : SWEEP_MOST_NS;
 	int err = 0;
 
 	if (!w->owners)
@@ -615,8 +618,9 @@ static int housekeep(struct wire *w)
 		w->owners_seen = wanted;
 		err = run_iterator(w->owners);
 	}
-	/* What passed in connections that nobody reads is told by the sweep. */
-	if (!err && (now - w->swept_ns > w->timeout_ns / 4 || w->passed_over)) {
+	/* What passed in connections that nobody reads is told by the sweep. It also wipes memory.
+	 */
+	if (!err && (now - w->swept_ns > sweep_every || w->passed_over)) {
 		w->swept_ns = now;
 		err = run_iterator(w->sweep);
 	}

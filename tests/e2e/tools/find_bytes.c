@@ -137,9 +137,13 @@ static size_t in_map(const char *id, const char *text)
 	for (uint32_t i = 0; i < 2 * info.max_entries; i++) {
 		if (bpf_map_get_next_key(fd, i ? key : NULL, next))
 			break;
-		n += in(next, info.key_size, text);
+		size_t found = in(next, info.key_size, text);
+
 		if (!bpf_map_lookup_elem(fd, next, value))
-			n += in(value, size, text);
+			found += in(value, size, text);
+		if (found)
+			fprintf(stderr, "found in map %s, element %u\n", info.name, i);
+		n += found;
 		memcpy(key, next, info.key_size);
 	}
 	return n;
