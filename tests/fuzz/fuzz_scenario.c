@@ -27,7 +27,7 @@ static void port_forward(const char *path, size_t *n)
 	if (!s)
 		return;
 	MUST(s->name && s->n_used <= PF_WAYS && s->n_points <= PF_MAX_POINTS);
-	MUST(pf_scenario__seconds(s) > 0);
+	MUST(s->load.rounds > 0 && s->load.seconds > 0);
 	pf_scenario__settings(s, take, n);
 	pf_scenario__stack(s, &opts);
 	MUST(*n);
