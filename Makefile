@@ -17,6 +17,18 @@ endif
 # Debian keeps bpftool and nats-server where a plain user's PATH does not look.
 export PATH := $(PATH):/usr/sbin:/sbin
 
+# libbpf's names for the architecture.
+HOST_ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/powerpc/; \
+	s/riscv64/riscv/; s/s390x/s390/')
+ARCH ?= $(HOST_ARCH)
+PKG_CONFIG ?= pkg-config
+ifeq ($(ARCH),$(HOST_ARCH))
+MACHINE := $(shell uname -m)
+SYSROOT :=
+else
+include scripts/cross.mk
+endif
+
 BUILD   ?= build
 PREFIX  ?= /usr/local
 CFLAGS  ?= -O2 -g
@@ -62,11 +74,11 @@ FUZZERS    := $(patsubst %.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # pkg-config may be absent until `scripts/deps` ran, so it is asked when first needed, and once.
 PKGS = libbpf libelf libdw capstone libprotobuf-c zlib libcyaml jansson libcap libseccomp libnats libcurl \
-       $(shell pkg-config --exists msgpack 2>/dev/null && echo msgpack || echo msgpack-c)
+       $(shell $(PKG_CONFIG) --exists msgpack 2>/dev/null && echo msgpack || echo msgpack-c)
 once = $(eval $(1) := $(2))$($(1))
-PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell pkg-config --cflags $(PKGS)))
+PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell $(PKG_CONFIG) --cflags $(PKGS)))
 # libiberty has no .pc file; liblzma is libdw's own need, too.
-PKG_LIBS   = $(call once,PKG_LIBS,$(shell pkg-config --libs $(PKGS) liblzma) -liberty -lm)
+PKG_LIBS   = $(call once,PKG_LIBS,$(shell $(PKG_CONFIG) --libs $(PKGS) liblzma) -liberty -lm)
 
 # Skeletons are generated: as system headers they are nobody's warning.
 INCLUDES := -Isrc -Iinclude -isystem $(O)
@@ -76,13 +88,9 @@ ALL_CFLAGS = -std=gnu11 $(CFLAGS) -Wall -Wextra -Werror $(SAN_FLAGS) $(INCLUDES)
 	     -DHOPSCOPE_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
 ALL_LDFLAGS = $(CFLAGS) $(LDFLAGS) $(SAN_FLAGS)
 
-# libbpf's names for the architecture.
-MACHINE := $(shell uname -m)
-ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/powerpc/; \
-	s/riscv64/riscv/; s/s390x/s390/')
 # The last path is for <asm/types.h>, which Debian keeps per architecture.
 BPF_CFLAGS = -g -O2 -Wall -Werror -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) \
-	     -Iinclude -Ivmlinux -Ibpf -idirafter /usr/include/$(MACHINE)-linux-gnu
+	     -Iinclude -Ivmlinux -Ibpf -idirafter $(SYSROOT)/usr/include/$(MACHINE)-linux-gnu
 
 .PHONY: all demo demo-gateway demo-port-forward test test-vm vm-programs bench benches check format asan fuzz fuzzers test-binaries \
 	gateway-tools portforward-tools unit-tests install clean deps \
@@ -149,7 +157,7 @@ $(O)/.objects: FORCE
 
 tools:
 	@scripts/tools $(CC) $(CLANG) $(BPFTOOL) pkg-config
-	@pkg-config --exists --print-errors $(PKGS) || \
+	@$(PKG_CONFIG) --exists --print-errors $(PKGS) || \
 		{ echo 'make: libraries are missing: run `scripts/deps build` as root' >&2; exit 1; }
 
 # src/cmd/X.c and the row X of COMMANDS come and go together.
@@ -234,9 +242,13 @@ test:
 	@begin=$$(date +%s) && scripts/deps build run forward test && BUILD='$(BUILD)' \
 		TIME_LIMIT=$$(($${TIME_LIMIT:-2340} - $$(date +%s) + begin)) tests/run
 
+# The kernels of another architecture have its name.
+VM_CROSS = $(if $(VM),$(findstring arm64,$(VM)),arm64)
+
 test-vm:
-	@scripts/deps build run vm
+	@scripts/deps build run vm $(VM_CROSS:arm64=cross)
 	@$(MAKE) vm-programs
+	$(if $(VM_CROSS),@$(MAKE) ARCH=$(VM_CROSS) BUILD='$(BUILD)/$(VM_CROSS)' vm-programs)
 	@BUILD='$(BUILD)' tests/vm/run $(VM)
 
 asan:
@@ -290,6 +302,7 @@ help:
 
 #H make                build/hopscope               (V=1 shows the commands)
 #H make CC=clang BUILD=build/clang
+#H make ARCH=arm64     build/arm64/hopscope, by Debian's cross compiler (scripts/deps cross)
 #H make demo           install, build, run scenarios/aegis.yaml into out/     (root)
 #H make demo-gateway   the same with scenarios/gateway.yaml into out-gateway/ (root)
 #H make demo-port-forward  the same with scenarios/port-forward.yaml into out-port-forward/ (root)

@@ -7,11 +7,10 @@
  */
 #include "vmlinux.h"
 
-#include <linux/ptrace.h>
-
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "arch.bpf.h"
 #include "heap_record.h"
 #include "heap_sample.h"
 #include "heap_table.bpf.h"
@@ -32,7 +31,7 @@ enum call_state {
 };
 
 struct heap_call {
-	__u64 sp;     /* where its return address is */
+	__u64 sp;     /* at its entry */
 	__u64 caller; /* the return address, of those that may jump to others; else 0 */
 	__u64 pc;     /* entry of the function */
 	__u64 size;
@@ -86,29 +85,62 @@ static bool in_allocator(__u32 life, __u64 pc)
 	return false;
 }
 
-/*
- * Is the call in *c still under way, and this one part of it? Stacks grow down: what is above has
- * been left, by a return that we did not ask for, longjmp or an exception. What is below may still
- * be after it. A return probe's trampoline in the place of the return address tells. Where there is
- * no return probe, a call that comes from the allocator is part of one; and one at the same place
- * with the same return address, of a function that may jump to others.
- */
-static __always_inline bool call__nested(struct heap_call *c, bool session, __u64 sp, __u32 func)
+/* Does a return probe wait for the end of the call in *c, which is at this one's place or above? */
+#if defined(__TARGET_ARCH_x86)
+static __always_inline bool call__waits(struct heap_call *c, struct pt_regs *ctx)
 {
 	struct heap_process *p;
-	__u64 now, passed = session && c->state == CALL_PASSED;
+	__u64 now;
 
-	if (sp > c->sp || (passed && sp == c->sp && (func == c->func || !c->caller)))
+	(void)ctx;
+	if (bpf_probe_read_user(&now, sizeof(now), (void *)c->sp))
 		return false;
-	if (bpf_probe_read_user(&now, sizeof(now), (void *)(passed ? sp : c->sp)))
-		return false;
-	if (passed) /* by a jump; by a call */
-		return sp == c->sp ? now == c->caller : in_allocator(c->life, now);
 	p = current_process();
 	if (p && p->trampoline)
 		return now == p->trampoline;
 	c->trampoline = now;
 	return true;
+}
+#else
+/* Its return address may be anywhere in its frame: the kernel's list of what it put aside tells. */
+static __always_inline bool call__waits(const struct heap_call *c, struct pt_regs *ctx)
+{
+	const struct task_struct___unwind *task = (void *)bpf_get_current_task_btf();
+	struct return_instance___unwind *ri = returns__first(task);
+	__u64 from;
+	__u32 i;
+
+	if (c->sp == PT_REGS_SP(ctx)) /* by a jump, or a call after it */
+		return ri && !arch__caller(ctx, 0, &from) && from == returns__trampoline(task);
+	for (i = 0; i < STACK_RETURNS && ri; i++) {
+		if (ri->stack >= c->sp)
+			return ri->stack == c->sp;
+		ri = ri->next;
+	}
+	return false;
+}
+#endif
+
+/*
+ * Is the call in *c still under way, and this one part of it? Stacks grow down: what is above has
+ * been left, by a return that we did not ask for, longjmp or an exception. What is below may still
+ * be after it. A return probe that waits tells. Where there is no return probe, a call that comes
+ * from the allocator is part of one; and one at the same place with the same return address, of a
+ * function that may jump to others.
+ */
+static __always_inline bool call__nested(struct heap_call *c, struct pt_regs *ctx, bool session,
+					 __u32 func)
+{
+	__u64 from, sp = PT_REGS_SP(ctx), passed = session && c->state == CALL_PASSED;
+
+	if (sp > c->sp || (passed && sp == c->sp && (func == c->func || !c->caller)))
+		return false;
+	if (!passed)
+		return call__waits(c, ctx);
+	if (arch__caller(ctx, 0, &from))
+		return false;
+	/* By a jump; by a call. */
+	return sp == c->sp ? from == c->caller : in_allocator(c->life, from);
 }
 
 /* ---- entry */
@@ -188,7 +220,7 @@ static __always_inline bool heap__enter(struct pt_regs *ctx, struct heap_acct *a
 		return false;
 	}
 	if (c->state && c->life == life) {
-		if (call__nested(c, session, sp, func))
+		if (call__nested(c, ctx, session, func))
 			return false;
 		if (c->state == CALL_FOLLOWED)
 			COUNT(a, pending_lost);
@@ -207,7 +239,7 @@ static __always_inline bool heap__enter(struct pt_regs *ctx, struct heap_acct *a
 	/* Reading the stack is a tenth of what a call costs: where it is of use only. */
 	c->caller = 0;
 	if (session && HEAP_COOKIE_JUMPS(cookie))
-		bpf_probe_read_user(&c->caller, sizeof(c->caller), (void *)sp);
+		arch__caller(ctx, 0, &c->caller);
 	/* An exception cannot pass a return probe: where one is likely there is none. */
 	if (session && HEAP_COOKIE_THROWS(cookie) && c->size > targ_throw_limit) {
 		if (c->size < ADDRESSES) /* it may be given after all */
@@ -278,7 +310,7 @@ static __always_inline void heap__leave(struct pt_regs *ctx, struct heap_acct *a
 		return;
 	c = bpf_task_storage_get(&calls, bpf_get_current_task_btf(), NULL, 0);
 	/* Calls nested in another return to somewhere else. */
-	if (!c || !c->state || c->sp + sizeof(__u64) != PT_REGS_SP(ctx))
+	if (!c || !c->state || ARCH_LEFT(c->sp) != PT_REGS_SP(ctx))
 		return;
 	if (HEAP_COOKIE_LIFE(cookie) != c->life) {
 		c->state = CALL_NONE;
@@ -401,9 +433,7 @@ static __always_inline void heap__free(struct pt_regs *ctx, struct heap_acct *a,
 		return;
 	}
 	/* Functions of the allocator free for one another: the block went with the first. */
-	if (!targ_rate &&
-	    !bpf_probe_read_user(&caller, sizeof(caller),
-				 (void *)PT_REGS_SP(ctx) + HEAP_COOKIE_PUSHED(cookie)) &&
+	if (!targ_rate && !arch__caller(ctx, HEAP_COOKIE_PUSHED(cookie), &caller) &&
 	    in_allocator(life, caller))
 		return;
 	COUNT(a, frees_before);

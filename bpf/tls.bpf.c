@@ -16,13 +16,13 @@
 #include "vmlinux.h"
 
 #include <linux/in.h>
-#include <linux/ptrace.h>
 
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_tracing.h>
 
+#include "arch.bpf.h"
 #include "tls_record.h"
 
 struct tls_key {
@@ -506,7 +506,7 @@ static __always_inline void tls__leave(struct pt_regs *ctx, __u64 cookie, struct
 		return;
 	call = bpf_task_storage_get(&tls_calls, bpf_get_current_task_btf(), NULL, 0);
 	if (!call || !call->active || call->site != TLS_COOKIE_SITE(cookie) ||
-	    call->sp + sizeof(__u64) != PT_REGS_SP(ctx))
+	    ARCH_LEFT(call->sp) != PT_REGS_SP(ctx))
 		return;
 	call->active = 0;
 	n = tls__result(call, ctx, cookie);

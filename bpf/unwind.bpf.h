@@ -13,6 +13,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "arch.bpf.h"
 #include "stack_walk.h"
 
 /*
@@ -144,6 +145,22 @@ static __always_inline void stack__release(struct stack_lane *l)
 	__sync_lock_test_and_set(&l->claimed, 0);
 }
 
+/* What this task's return probes wait for, innermost first; NULL: nothing, or not known. */
+static __always_inline struct return_instance___unwind *returns__first(
+	const struct task_struct___unwind *task)
+{
+	if (!bpf_core_field_exists(task->utask) || !task->utask ||
+	    !bpf_core_field_exists(struct xol_area___unwind, vaddr))
+		return NULL;
+	return task->utask->return_instances;
+}
+
+/* What stands in the place of their return addresses. */
+static __always_inline __u64 returns__trampoline(const struct task_struct___unwind *task)
+{
+	return task->mm->uprobes_state.xol_area->vaddr;
+}
+
 /*
  * Return probes replace return addresses on the stack by the address of a trampoline; the true ones
  * are in a list of the task's, innermost first. perf does the same since Linux 6.11 (4a365eb8a6d9
@@ -152,17 +169,11 @@ static __always_inline void stack__release(struct stack_lane *l)
 static __always_inline void stack__note_returns(struct stack_lane *l,
 						const struct task_struct___unwind *task)
 {
-	struct return_instance___unwind *ri;
+	struct return_instance___unwind *ri = returns__first(task);
 	__u32 i;
 
 	l->n_returns = 0;
-	l->trampoline = 0;
-	if (!bpf_core_field_exists(task->utask) || !task->utask)
-		return;
-	ri = task->utask->return_instances;
-	if (!ri || !bpf_core_field_exists(struct xol_area___unwind, vaddr))
-		return;
-	l->trampoline = task->mm->uprobes_state.xol_area->vaddr;
+	l->trampoline = ri ? returns__trampoline(task) : 0;
 	for (i = 0; i < STACK_RETURNS && ri; i++) {
 		l->ret[i].slot = ri->stack;
 		l->ret[i].pc = ri->orig_ret_vaddr;
@@ -171,13 +182,13 @@ static __always_inline void stack__note_returns(struct stack_lane *l,
 	}
 }
 
-/* What the return probe on the function whose return address is at `slot` put aside; 0: none. */
-static __always_inline __u64 stack__original(const struct stack_lane *l, __u64 slot)
+/* What the return probe on the function that was called with this CFA put aside; 0: none. */
+static __always_inline __u64 stack__original(const struct stack_lane *l, __u64 cfa)
 {
 	__u32 i;
 
 	for (i = 0; i < STACK_RETURNS; i++)
-		if (i < l->n_returns && l->ret[i].slot == slot)
+		if (i < l->n_returns && ARCH_IS_SLOT(l->ret[i].slot, cfa))
 			return l->ret[i].pc;
 	return 0;
 }
@@ -374,8 +385,9 @@ static long stack__step(__u32 i, struct stack_walk *w)
 		fp_at = cfa + 8 * (__s64)rule.fp_words;
 	if (fp_at && stack__read(w, fp_at, &fp))
 		return stack__end(w, STACK_BROKEN);
+	ra = ARCH_CODE(ra);
 	if (w->lane->n_returns && ra == w->lane->trampoline) {
-		ra = stack__original(w->lane, cfa - 8);
+		ra = stack__original(w->lane, cfa);
 		if (!ra)
 			return stack__end(w, STACK_BROKEN);
 	}

@@ -188,7 +188,8 @@ static void refused(struct features *f, int which, const char *name, enum lacks_
 	else
 		snprintf(why, sizeof(why), "refused by this kernel: %s", strerror(-err));
 	advise(row(f, name, FEATURE_MISSING, "%s", why),
-	       lacks[0] ? "a newer kernel has it; the commands that work here are listed below"
+	       lacks[0] ? "in parentheses: since when kernels have it; what works here is listed "
+			  "below"
 			: "run the command with -v for the verifier's words");
 	command(f, which, FEATURE_MISSING, why);
 }

@@ -134,12 +134,24 @@ static int load(struct heap *h)
 	return h->events ? 0 : log_fail(-errno, "cannot read events: %s", strerror(errno));
 }
 
+/* How functions are called and return there: bpf/arch.bpf.h. */
+static bool knows_machine(void)
+{
+#if defined(__x86_64__) || defined(__aarch64__)
+	return true;
+#else
+	return false;
+#endif
+}
+
 int heap__try(void)
 {
 	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
 	struct heap h = {.how = uprobes__best()};
 	int err;
 
+	if (!knows_machine())
+		return -EOPNOTSUPP;
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	libbpf_set_print(print_libbpf);
 	h.skel = heap_bpf__open();
@@ -278,9 +290,8 @@ int heap__open(struct heap **out, const struct heap_opts *opts)
 	int err;
 
 	*out = NULL;
-#if !defined(__x86_64__)
-	return log_fail(-EOPNOTSUPP, "heap --allocs knows x86-64 only; use --pages");
-#endif
+	if (!knows_machine())
+		return log_fail(-EOPNOTSUPP, "heap --allocs knows x86-64 and arm64 only");
 	if (!opts->n_pids || opts->n_pids > HEAP_MAX_PIDS || opts->sample_bytes > SAMPLE_MAX_RATE)
 		return -EINVAL;
 	h = calloc(1, sizeof(*h));

@@ -42,6 +42,22 @@ asm(".text\n"
     ".size hopscope_probe_test, . - hopscope_probe_test\n");
 void hopscope_probe_push(void *nothing);
 void hopscope_probe_test(void *nothing);
+#elif defined(__aarch64__)
+asm(".text\n"
+    ".p2align 4\n"
+    ".type hopscope_probe_push, @function\n"
+    "hopscope_probe_push:\n"
+    "	b 1f\n"
+    "1:	ret\n"
+    ".size hopscope_probe_push, . - hopscope_probe_push\n"
+    ".p2align 4\n"
+    ".type hopscope_probe_test, @function\n"
+    "hopscope_probe_test:\n"
+    "	cmp x0, #0\n"
+    "	ret\n"
+    ".size hopscope_probe_test, . - hopscope_probe_test\n");
+void hopscope_probe_push(void *nothing);
+void hopscope_probe_test(void *nothing);
 #else
 static __attribute__((noinline)) void hopscope_probe_push(void *nothing)
 {

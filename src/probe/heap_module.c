@@ -228,7 +228,7 @@ int heap_module__read(struct heap_module *m, int fd)
 	m->is_static = elf_file__is_static(&f);
 	m->has_symbols = elf_file__section_of_type(&f, SHT_SYMTAB) ||
 			 elf_file__section_of_type(&f, SHT_DYNSYM);
-	if (f.is64 && f.machine == EM_X86_64)
+	if (elf_file__is_probed(&f))
 		err = find_functions(m, fd);
 	if (!err && m->n) {
 		err = place(m, &f);

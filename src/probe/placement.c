@@ -231,6 +231,26 @@ uint64_t placement__passes_to(const uint8_t *code, size_t size, uint64_t address
 
 #else
 
+/*
+ * The entry only, where arguments and return address are in their registers. What the kernel
+ * carries out itself of arm64: arm_probe_decode_insn() in arch/arm64/kernel/probes/decode-insn.c,
+ * as of the oldest kernels, and with no instruction that is refused.
+ */
+static bool is_emulated(uint32_t i)
+{
+#if defined(__aarch64__)
+	return (i & 0x7c000000) == 0x14000000 || /* b, bl */
+	       (i & 0xff000010) == 0x54000000 || /* b.cond */
+	       (i & 0x7c000000) == 0x34000000 || /* cbz, cbnz, tbz, tbnz */
+	       (i & 0x1f000000) == 0x10000000 || /* adr, adrp */
+	       (i & 0xbf000000) == 0x18000000 || /* ldr of a literal */
+	       (i & 0xff9ffc1f) == 0xd61f0000;	 /* br, blr, ret */
+#else
+	(void)i;
+	return false;
+#endif
+}
+
 bool placement__jumps_out(const uint8_t *code, size_t size, uint64_t address)
 {
 	(void)code, (void)size, (void)address;
@@ -240,8 +260,14 @@ bool placement__jumps_out(const uint8_t *code, size_t size, uint64_t address)
 void placement__find(const uint8_t *code, size_t size, uint64_t address, unsigned int n_args,
 		     bool at_return, struct placement *p)
 {
-	(void)code, (void)size, (void)address, (void)n_args, (void)at_return;
+	uint32_t first;
+
+	(void)address, (void)n_args, (void)at_return;
 	entry(p);
+	if (size < sizeof(first))
+		return;
+	memcpy(&first, code, sizeof(first));
+	p->emulated = is_emulated(first);
 }
 
 uint64_t placement__passes_to(const uint8_t *code, size_t size, uint64_t address, bool *jumps)

@@ -139,7 +139,7 @@ int tls_module__read(struct tls_module *m, int fd)
 		return err;
 	/* Return probes crash Go. */
 	m->is_go = elf_file__is_go(&f);
-	if (!m->is_go && f.is64 && f.machine == EM_X86_64)
+	if (!m->is_go && elf_file__is_probed(&f))
 		err = find_functions(m, fd);
 	for (size_t i = 0; i < m->n && !err; i++)
 		place(&f, &m->sites[i]);

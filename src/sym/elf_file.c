@@ -472,6 +472,18 @@ bool elf_file__is_go(const struct elf_file *f)
 	       elf_file__section(f, ".go.buildinfo") || elf_file__section(f, ".note.go.buildid");
 }
 
+bool elf_file__is_probed(const struct elf_file *f)
+{
+#if defined(__x86_64__)
+	return f->is64 && f->machine == EM_X86_64;
+#elif defined(__aarch64__)
+	return f->is64 && f->machine == EM_AARCH64;
+#else
+	(void)f;
+	return false;
+#endif
+}
+
 bool elf_file__dynamic(const struct elf_file *f, uint64_t offset, int64_t *tag, uint64_t *value)
 {
 	Elf64_Dyn d64 = {0};

@@ -65,6 +65,9 @@ const struct elf_section *elf_file__section_at(const struct elf_file *f, uint64_
 int elf_file__contents(const struct elf_file *f, const struct elf_section *s, size_t max,
 		       uint8_t **out, size_t *n);
 
+/* Is its code this machine's, of an architecture whose calls the probes know? */
+bool elf_file__is_probed(const struct elf_file *f);
+
 /* n symbols from the i-th on; table is SHT_SYMTAB or SHT_DYNSYM. */
 uint64_t elf_file__sym_count(const struct elf_file *f, const struct elf_section *table);
 int elf_file__syms(const struct elf_file *f, const struct elf_section *table, uint64_t i,
