@@ -71,9 +71,9 @@ struct conn {
 	__u32 next_seq[2];
 	__u32 cpu[2]; /* that parsed the direction last */
 	__u32 tgid;   /* 0: owner not known yet */
+	__u32 born;   /* when it began, in about ms: numbers of processes are used again */
 	__u32 relay_epoch;
 	__u32 attach_epoch;
-	__u32 pad0;
 	char comm[COMM_LEN];
 	__u16 port_local;
 	__u16 port_remote;
@@ -247,6 +247,7 @@ static __always_inline void conn__set_owner(struct conn *c, struct task_struct *
 	_Static_assert(sizeof(t->comm) == COMM_LEN, "TASK_COMM_LEN");
 	to[0] = *(__u64 *)&t->comm[0];
 	to[1] = *(__u64 *)&t->comm[8];
+	c->born = (__u32)(t->group_leader->start_time >> 20);
 	c->tgid = t->tgid;
 	filter__decide(c);
 }

@@ -49,6 +49,7 @@ enum fifo_flag {
 };
 
 #define FIFO_TAG_MASK 0xfff
+#define FIFO_NUMBERS  ((FIFO_TAG_MASK + 1) * FIFO_FIRST) /* then slot and tag are the same again */
 
 /* The number's bits above those that every slot's index tells. */
 static __always_inline __u32 fifo__tag(__u32 seq)
@@ -280,6 +281,12 @@ static __always_inline void fifo__open(wire_ctx *ctx, struct conn *c, struct wir
 	struct fifo_entry *e = &c->stream.first[s->opening.seq & (FIFO_FIRST - 1)];
 
 	a->seen++;
+	/* One of those that wait has the same number. (Below 0: its answer was counted already.) */
+	if ((__s32)s->opening.waiting >= FIFO_NUMBERS - 1) {
+		a->dropped++;
+		a->reason[REASON_TABLE_FULL]++;
+		return;
+	}
 	if (fifo__room(c, a, s, e)) {
 		c->stream.at[s->opening.seq & (FIFO_FIRST - 1)] = s->opening.at;
 	} else {

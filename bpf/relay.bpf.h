@@ -15,11 +15,17 @@
 #define VERB_MSG_OUT 8
 #define VERB_OTHER   16 /* routes', leaf nodes' */
 
+/* A process: its number alone may be that of one which is gone. */
+static __always_inline __u64 relay__process(const struct conn *c)
+{
+	return (__u64)c->born << 32 | c->tgid;
+}
+
 /* Verbs that passed the sockets of a process. An LRU: a process that is gone is forgotten. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
-	__type(key, __u32);
+	__type(key, __u64);
 	__type(value, __u32);
 } relay_verbs SEC(".maps");
 
@@ -32,16 +38,16 @@ static __always_inline bool relay__is(__u32 verbs)
 /* Raised whenever some process is found to be a forwarder: sockets then look again. */
 __u32 relay_epoch SHARED = 1;
 
-static __noinline void relay__add(__u32 tgid, __u32 verb)
+static __noinline void relay__add(__u64 process, __u32 verb)
 {
-	__u32 *old = bpf_map_lookup_elem(&relay_verbs, &tgid), verbs = verb;
+	__u32 *old = bpf_map_lookup_elem(&relay_verbs, &process), verbs = verb;
 
 	if (old) {
 		if ((*old & verb) == verb)
 			return;
 		verbs |= *old;
 	}
-	bpf_map_update_elem(&relay_verbs, &tgid, &verbs, BPF_ANY);
+	bpf_map_update_elem(&relay_verbs, &process, &verbs, BPF_ANY);
 	if (relay__is(verbs))
 		__sync_fetch_and_add(&relay_epoch, 1);
 }
@@ -52,7 +58,7 @@ static __always_inline void relay__tell(struct conn *c)
 	if (c->verbs == c->verbs_told || !c->tgid)
 		return;
 	c->verbs_told = c->verbs;
-	relay__add(c->tgid, c->verbs);
+	relay__add(relay__process(c), c->verbs);
 }
 
 /*
@@ -77,14 +83,16 @@ static __always_inline void relay__note(struct conn *c, __u32 dir, const struct 
 
 static __always_inline void relay__look(struct conn *c)
 {
-	__u32 now, *verbs, tgid = c->tgid;
+	__u32 now, *verbs;
+	__u64 process;
 
 	relay__tell(c);
 	now = *(volatile __u32 *)&relay_epoch;
-	if (c->relay_epoch == now || !tgid)
+	if (c->relay_epoch == now || !c->tgid)
 		return;
 	c->relay_epoch = now;
-	verbs = bpf_map_lookup_elem(&relay_verbs, &tgid);
+	process = relay__process(c);
+	verbs = bpf_map_lookup_elem(&relay_verbs, &process);
 	c->relay = verbs && relay__is(*verbs);
 }
 

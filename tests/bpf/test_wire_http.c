@@ -2,6 +2,7 @@
 /* HTTP on the wire programs: exchanges, parts, routes, what is lost, and what is not read. */
 #include "../support/http_gen.h"
 #include "../support/wire_run.h"
+#include "out/text.h"
 
 #define PORT 8090
 
@@ -220,6 +221,41 @@ static void test_pipelines(void **state)
 				count_of(ROLE_CLIENT, (enum wire_status)st, PART_WHOLE, route) != 0,
 				st == STATUS_2XX + i % 4);
 	}
+}
+
+/* More at once than a slot can tell apart: the first ones keep their slots, and their answers. */
+static void test_a_very_deep_pipeline(void **state)
+{
+	static const char late[] = "GET /late HTTP/1.1\r\n\r\n", ok[] = OK(0);
+	static const char no[] = "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n";
+	enum { FIRST = 1032, LATE = 40000, AT_ONCE = 40 };
+	struct flow f = client(0);
+	struct text lates = {}, nos = {};
+
+	(void)state;
+	for (int i = 0; i < AT_ONCE; i++) {
+		text__add(&lates, late);
+		text__add(&nos, no);
+	}
+	for (int i = 0; i < FIRST; i++)
+		send_text(&f, OUT, "GET /first HTTP/1.1\r\n\r\n");
+	for (int i = 0; i < LATE; i += AT_ONCE)
+		send_text(&f, OUT, lates.data);
+	for (int i = 0; i < FIRST; i++)
+		send_text(&f, IN, ok);
+	for (int i = 0; i < LATE; i += AT_ONCE)
+		send_text(&f, IN, nos.data);
+	assert_count(ROLE_CLIENT, STATUS_2XX, "GET /first", FIRST);
+	assert_int_equal(acct_of(&t).matched, FIRST);
+	assert_int_equal(acct_of(&t).reason[REASON_TABLE_FULL], LATE);
+	assert_int_equal(acct_of(&t).dropped, LATE);
+	assert_int_equal(acct_of(&t).orphans, LATE);
+	/* the next one is alone again */
+	send_text(&f, OUT, late);
+	send_text(&f, IN, ok);
+	assert_count(ROLE_CLIENT, STATUS_2XX, "GET /late", 1);
+	text__free(&lates);
+	text__free(&nos);
 }
 
 /* HEAD among more requests than have their methods remembered: nothing is guessed. */
@@ -546,6 +582,7 @@ int main(void)
 		with(test_early_response, open_default),
 		with(test_bodies, open_default),
 		with(test_pipelines, open_default),
+		with(test_a_very_deep_pipeline, open_default),
 		with(test_deep_head, open_default),
 		with(test_attach_in_mid_stream, open_default),
 		with(test_attach_again, open_default),
