@@ -3,7 +3,7 @@
  * One run of `hopscope bench`: what it was asked for, what it started, what it measured.
  *
  *	bench__run()  preconditions -> stack and workers (setup.c) -> phases (phase.c, rpc.c,
- *		      events.c, memory.c, growth.c, cost.c) -> verdicts (judge.c) -> session
+ *		      events.c, memory.c, growth.c, cost.c, hops.c) -> verdicts (judge.c) -> session
  *		      (session.c) -> files (outdir.c). Whatever happens, teardown (setup.c).
  *		      The order is course.c's.
  */
@@ -27,6 +27,7 @@
 #include "model/hist.h"
 #include "model/memory.h"
 #include "model/snapshot.h"
+#include "model/waterfall.h"
 #include "model/verdict.h"
 #include "probe/wire.h"
 #include "stack/stack.h"
@@ -47,13 +48,13 @@ struct bench_opts {
 	bool no_probe;
 };
 
-enum phase_kind { PHASE_RPC = 1, PHASE_EVENTS = 2 };
+enum phase_kind { PHASE_RPC = 1, PHASE_EVENTS = 2, PHASE_HOPS = 3 };
 
 /* What one phase has measured so far. Values of rounds stand side by side for both paths. */
 struct phase {
 	enum phase_kind kind;
 	enum path path;
-	enum rpc_mode mode; /* of an RPC phase */
+	enum rpc_mode mode; /* of RPC, hop by hop too */
 	char name[48];
 	unsigned int rounds; /* done; the arrays have room for scenario->rounds */
 	uint64_t attempted, succeeded, failed;
@@ -67,6 +68,7 @@ struct phase {
 	char invalid[200]; /* why its numbers must not be judged */
 	uint64_t published, acked, received, missing, duplicates;
 	json_t *missing_ids;
+	struct waterfalls ways; /* hop by hop */
 };
 
 struct service {
@@ -140,6 +142,8 @@ bool bench__has_path(const struct bench *b, enum path p);
 
 /* setup.c: steps of its course. */
 int bench__setup(void *run);
+/* Every service answers on every connection of the path. 0 or negative errno after log_fail(). */
+int bench__warm_up(struct bench *b, enum path path);
 void bench__teardown(void *run, unsigned int grace_ms);
 
 /* precheck.c: what must be there before anything is started. 0 or negative errno. */
@@ -151,6 +155,7 @@ int bench__precheck(struct bench *b);
  */
 int bench__run_rpc(struct bench *b);
 int bench__run_events(struct bench *b);
+int bench__run_hops(struct bench *b);
 int bench__measure_cost(struct bench *b);
 int bench__run_ab(struct bench *b);
 

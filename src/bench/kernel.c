@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "bench/hops.h"
 #include "bench/kernel.h"
 #include "bench/phase.h"
 
@@ -39,6 +40,8 @@ void kernel__end(struct bench *b, struct phase *p, struct kernel_round *k, const
 
 	if (!k->open)
 		return;
+	if (p->kind == PHASE_HOPS)
+		hop_phase__settle();
 	if (wire__read(b->course.wire, &now) || snapshot__delta(&delta, &now, &k->before)) {
 		phase__invalidate(p, "the probe could not be read");
 		goto out;
@@ -51,6 +54,8 @@ void kernel__end(struct bench *b, struct phase *p, struct kernel_round *k, const
 		seen += s->count;
 		hist__merge(&p->kernel, &s->hist);
 	}
+	if (p->kind == PHASE_HOPS && hop_phase__take(&p->ways, &delta, b->load.id))
+		phase__invalidate(p, "out of memory");
 	p->has_kernel = true;
 	p->kernel_count += seen;
 	if (seen < least || seen > most)

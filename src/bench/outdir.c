@@ -87,8 +87,9 @@ static int write_figures(struct outdir *o, const json_t *session)
 {
 	const struct figure *f;
 	int err = 0;
+	size_t i;
 
-	for (f = figures; f->file && !err; f++)
+	for (i = 0; (f = figure__at(i)) && !err; i++)
 		if (f->has(session))
 			err = outdir__write(o, f->file, f->render, session);
 	return err;

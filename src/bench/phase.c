@@ -36,7 +36,8 @@ struct phase *phase__add(struct bench *b, enum phase_kind kind, enum path path, 
 		snprintf(p->name, sizeof(p->name), "rpc %s %s",
 			 mode == MODE_OPEN ? "open" : "closed", path__label(path));
 	else
-		snprintf(p->name, sizeof(p->name), "events %s", path__label(path));
+		snprintf(p->name, sizeof(p->name), "%s %s", kind == PHASE_HOPS ? "hops" : "events",
+			 path__label(path));
 	p->errors = json_object();
 	p->missing_ids = json_array();
 	p->rate = calloc(n, sizeof(double));
@@ -55,6 +56,7 @@ void phase__free(struct phase *p)
 {
 	json_decref(p->errors);
 	json_decref(p->missing_ids);
+	waterfalls__free(&p->ways);
 	free(p->rate);
 	free(p->p50);
 	free(p->p99);

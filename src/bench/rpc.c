@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* The RPC phases: closed loop, then open loop. */
+/* The RPC phases: closed loop, then open loop; at the end of the run hop by hop. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bench/hops.h"
 #include "bench/kernel.h"
 #include "bench/phase.h"
 #include "bench/samples.h"
@@ -135,6 +136,44 @@ static int run_mode(struct bench *b, enum rpc_mode mode, uint64_t calls, const c
 			return log_fail(-ENOMEM, "out of memory");
 	}
 	return rounds__run(b, what, phases, b->scenario->n_paths, calls, rpc_round);
+}
+
+/* In one go: the paths are not compared by it. */
+static int follow(struct bench *b, enum path path)
+{
+	const struct phase *closed = phase__find(b, PHASE_RPC, path, MODE_CLOSED);
+	struct phase *p = phase__add(b, PHASE_HOPS, path, MODE_CLOSED);
+	double rate = closed ? phase__rate(closed).value : NAN;
+	int err;
+
+	if (!p)
+		return log_fail(-ENOMEM, "out of memory");
+	err = bench__warm_up(b, path);
+	if (!err)
+		err = rpc_round(b, p, hop_phase__calls(rate, b->scenario->hops.seconds));
+	p->rounds += !err;
+	return err;
+}
+
+int bench__run_hops(struct bench *b)
+{
+	struct wire_opts opts = {.protos = 1u << PROTO_NATS};
+	unsigned int i;
+	int err = 0;
+
+	if (!hop_phase__is_wanted(&b->course, b->scenario->hops.seconds))
+		return 0;
+	log_info("[%5.1f s] RPC, hop by hop: %g s on each path", course__elapsed(&b->course),
+		 b->scenario->hops.seconds);
+	if (!hop_phase__attach(&b->course, &opts, b->scenario->rpc.timeout_ms))
+		return 0;
+	for (i = 0; i < b->scenario->n_paths && !err; i++)
+		err = follow(b, b->scenario->paths[i]);
+	if (err && err != -EINTR) {
+		course__incomplete(&b->course, "RPC, hop by hop, could not be finished");
+		err = -ECANCELED;
+	}
+	return err;
 }
 
 int bench__run_rpc(struct bench *b)

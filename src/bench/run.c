@@ -53,6 +53,8 @@ static int measure(void *run)
 		err = bench__run_ab(b);
 	if (b->course.opts->ab_only)
 		course__read_last(&b->course);
+	else if (!err)
+		err = bench__run_hops(b);
 	return err;
 }
 

@@ -16,6 +16,7 @@ typedef __typeof__(((struct scenario *)NULL)->rpc_open) rpc_open_section;
 typedef __typeof__(((struct scenario *)NULL)->events) events_section;
 typedef __typeof__(((struct scenario *)NULL)->services) services_section;
 typedef __typeof__(((struct scenario *)NULL)->memory) memory_section;
+typedef __typeof__(((struct scenario *)NULL)->hops) hops_section;
 typedef __typeof__(((struct scenario *)NULL)->ab) ab_section;
 
 static const cyaml_schema_value_t word = {
@@ -60,6 +61,9 @@ static const cyaml_schema_field_t memory_fields[] = {
 	REAL("rate", memory_section, rate),
 	LIST("containers", memory_section, containers, n_containers, &word), CYAML_FIELD_END};
 
+static const cyaml_schema_field_t hops_fields[] = {REAL("seconds", hops_section, seconds),
+						   CYAML_FIELD_END};
+
 static const cyaml_schema_field_t ab_fields[] = {NUMBER("slices", ab_section, slices),
 						 REAL("seconds", ab_section, seconds),
 						 CYAML_FIELD_END};
@@ -90,6 +94,7 @@ static const cyaml_schema_field_t scenario_fields[] = {
 	SECTION("events", struct scenario, events, events_fields),
 	SECTION("services", struct scenario, services, services_fields),
 	SECTION("memory", struct scenario, memory, memory_fields),
+	SECTION("hops", struct scenario, hops, hops_fields),
 	SECTION("ab", struct scenario, ab, ab_fields),
 	TEXT("error_bound", struct scenario, error_bound_text),
 	LIST("targets", struct scenario, targets, n_targets, &target_value),

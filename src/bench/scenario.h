@@ -101,6 +101,9 @@ struct scenario {
 		unsigned int n_containers;
 	} memory;
 	struct {
+		double seconds; /* 0: not followed hop by hop */
+	} hops;
+	struct {
 		int64_t slices;
 		double seconds;
 	} ab;

@@ -38,6 +38,7 @@ static const struct scenario_number numbers[] = {
 	R(memory.rate, 0, 100e3, 100),
 	N(ab.slices, 12, 1000, 40), /* the interval wants six pairs */
 	R(ab.seconds, 0.05, 60, 0.5),
+	R(hops.seconds, 0, 60, 3),
 	{0},
 #undef N
 #undef R
@@ -360,6 +361,7 @@ int scenario__settings(const struct scenario *s, scenario_setting_fn fn, void *c
 		      s->memory.n_containers ? s->memory.n_containers : 1)))
 		return -ENOMEM;
 	if (scenario_numbers__say(s, numbers, "services", fn, ctx) ||
+	    scenario_numbers__say(s, numbers, "hops", fn, ctx) ||
 	    fn(ctx, "error_bound", s->error_bound_text))
 		return -ENOMEM;
 	return 0;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "bench/phase.h"
+#include "out/hops.h"
 #include "out/json.h"
 
 /* Sets a key, or marks the whole as failed; so callers check once, at the end. */
@@ -54,14 +55,23 @@ static json_t *events_of(const struct phase *p)
 			 p->missing_ids);
 }
 
+static const char *kind_of(const struct phase *p)
+{
+	switch (p->kind) {
+	case PHASE_RPC: return "rpc";
+	case PHASE_EVENTS: return "events";
+	default: return "hops";
+	}
+}
+
 static json_t *phase_object(const struct bench *b, const struct phase *p)
 {
 	struct estimate rate = phase__rate(p);
-	bool rpc = p->kind == PHASE_RPC, open = p->mode == MODE_OPEN, failed = false;
+	bool rpc = p->kind != PHASE_EVENTS, open = p->mode == MODE_OPEN, failed = false;
 	json_t *o = json_object(), *l = json_object();
 
 	set(o, "name", session__text(p->name), &failed);
-	set(o, "kind", json_string(rpc ? "rpc" : "events"), &failed);
+	set(o, "kind", json_string(kind_of(p)), &failed);
 	set(o, "path", json_string(path__label(p->path)), &failed);
 	if (rpc)
 		set(o, "mode", json_string(open ? "open" : "closed"), &failed);
@@ -84,7 +94,11 @@ static json_t *phase_object(const struct bench *b, const struct phase *p)
 	set(o, "latency", l, &failed);
 	if (!rpc)
 		set(o, "events", events_of(p), &failed);
-	if (!failed)
+	if (p->kind == PHASE_HOPS) {
+		set(o, "invalid", session__text(p->invalid[0] ? p->invalid : NULL), &failed);
+		session__put_hops(&o, &p->ways);
+	}
+	if (o && !failed)
 		return o;
 	json_decref(o);
 	return NULL;

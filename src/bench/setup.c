@@ -204,8 +204,7 @@ static int start_events(struct bench *b)
 	return err;
 }
 
-/* Every service answers on every connection of the path before anything is measured. */
-static int warm_up(struct bench *b, enum path path)
+int bench__warm_up(struct bench *b, enum path path)
 {
 	json_t *list = json_array(), *answer;
 	char subject[160];
@@ -243,7 +242,7 @@ static int start_load(struct bench *b)
 	if (!err && s->has_events && !b->course.opts->ab_only)
 		err = start_events(b);
 	for (i = 0; i < s->n_paths && !err; i++)
-		err = warm_up(b, s->paths[i]);
+		err = bench__warm_up(b, s->paths[i]);
 	return err;
 }
 

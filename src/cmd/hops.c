@@ -248,8 +248,7 @@ static int write_md(FILE *out, void *ctx)
 	json_t *o = json_object();
 	struct text t = {0};
 
-	session__put(&o, "hops", session__hops(a->w));
-	session__put(&o, "hop_accounting", session__hop_accounting(a->w->count));
+	session__put_hops(&o, a->w);
 	t.failed = !o;
 	md__hops(&t, o, a->max_rows);
 	json_decref(o);

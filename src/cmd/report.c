@@ -45,7 +45,9 @@ static void usage(FILE *out)
 	      "it;\n"
 	      "                        added.svg, payload.svg, concurrency.svg, pool.svg: a figure "
 	      "of a\n"
-	      "                        port-forward run\n"
+	      "                        port-forward run; hops.svg, hops_direct.svg, "
+	      "hops_forwarded.svg:\n"
+	      "                        where round trips spend their time, of the others\n"
 	      "  -o, --output FILE     write to FILE instead of standard output\n"
 	      "  -h, --help            this text\n"
 	      "\n"
@@ -57,16 +59,16 @@ static void usage(FILE *out)
 
 static bool find_format(const char *name, struct format *format)
 {
+	const struct figure *figure = figure__find(name);
+
 	for (const struct format *f = formats; f->name; f++) {
 		if (strcmp(f->name, name) != 0)
 			continue;
 		*format = *f;
 		return true;
 	}
-	for (const struct figure *f = figures; f->file; f++) {
-		if (strcmp(f->file, name) != 0)
-			continue;
-		*format = (struct format){f->file, f->render};
+	if (figure) {
+		*format = (struct format){figure->file, figure->render};
 		return true;
 	}
 	log_fail(0, "unknown format '%s': there are md and json, and the figures' names", name);

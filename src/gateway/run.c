@@ -29,11 +29,19 @@ static void take_leave(void *run)
 	gwrun__health(r, false);
 	gwrun__sample(r);
 	gwrun__judge_growth(r);
+}
+
+static int measure(void *run)
+{
+	struct gwrun *r = run;
+	int err = gwrun__phases(r);
+
 	course__read_last(&r->course);
+	return err ? err : gwrun__run_hops(r);
 }
 
 static const struct course_steps steps = {.setup = gwrun__setup,
-					  .measure = gwrun__phases,
+					  .measure = measure,
 					  .leave = take_leave,
 					  .teardown = gwrun__teardown,
 					  .on_death = on_death};

@@ -27,14 +27,15 @@
 #include "model/recovery.h"
 #include "model/snapshot.h"
 #include "model/verdict.h"
+#include "model/waterfall.h"
 #include "probe/wire.h"
 #include "stack/gateway.h"
 
 #define GW_MAX_TARGETS 256
-/* Health, response, loads, faults, steady. */
-#define GW_MAX_PHASES (GW_MAX_RATES + GW_MAX_FAULTS + 4)
+/* Response, loads, faults, steady, hop by hop. */
+#define GW_MAX_PHASES (GW_MAX_RATES + GW_MAX_FAULTS + 3)
 
-enum gw_phase_kind { GW_RESPONSE = 1, GW_LOAD = 2, GW_FAULT = 3, GW_STEADY = 4 };
+enum gw_phase_kind { GW_RESPONSE = 1, GW_LOAD = 2, GW_FAULT = 3, GW_STEADY = 4, GW_HOPS = 5 };
 
 /* A reading of a container. */
 struct gw_reading {
@@ -109,6 +110,7 @@ struct gw_phase {
 	double bucket_s;
 	struct gw_fault_result fault;
 	struct machine machine; /* in the phase, percent of one processor */
+	struct waterfalls ways; /* hop by hop */
 	char invalid[200];	/* why its numbers must not be judged */
 };
 
@@ -155,6 +157,8 @@ int gwrun__run(const struct bench_opts *opts);
 int gwrun__precheck(struct gwrun *r);
 int gwrun__setup(void *run);
 void gwrun__teardown(void *run, unsigned int grace_ms);
+/* The first requests open connections and fill caches; nothing is measured by them. */
+int gwrun__warm_up(struct gwrun *r);
 /* Asks every container how it is. */
 void gwrun__health(struct gwrun *r, bool first);
 
@@ -162,7 +166,9 @@ void gwrun__health(struct gwrun *r, bool first);
  * All phases. 0: done, or done as far as possible (course__incomplete() was called); -EINTR;
  * -ECANCELED: the run cannot go on, its results so far stand.
  */
-int gwrun__phases(void *run);
+int gwrun__phases(struct gwrun *r);
+/* After all other phases, and when nothing more is to be read of the run's probe. */
+int gwrun__run_hops(struct gwrun *r);
 struct gw_phase *gw_phase__add(struct gwrun *r, enum gw_phase_kind kind, const char *name,
 			       double rate, double offered);
 void gw_phase__free(struct gw_phase *p);

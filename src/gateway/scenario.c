@@ -14,6 +14,7 @@ typedef __typeof__(((struct gw_scenario *)NULL)->response) response_section;
 typedef __typeof__(((struct gw_scenario *)NULL)->load) load_section;
 typedef __typeof__(((struct gw_scenario *)NULL)->faults) faults_section;
 typedef __typeof__(((struct gw_scenario *)NULL)->memory) memory_section;
+typedef __typeof__(((struct gw_scenario *)NULL)->hops) hops_section;
 
 #define LONG_TEXT(key, type, member)                                                           \
 	CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member, 0, \
@@ -78,6 +79,9 @@ static const cyaml_schema_field_t memory_fields[] = {
 	REAL("interval", memory_section, interval), REAL("seconds", memory_section, seconds),
 	REAL("rate", memory_section, rate), CYAML_FIELD_END};
 
+static const cyaml_schema_field_t hops_fields[] = {REAL("seconds", hops_section, seconds),
+						   CYAML_FIELD_END};
+
 static const cyaml_schema_field_t target_fields[] = {TEXT("metric", struct gw_target, metric_name),
 						     TEXT("container", struct gw_target, container),
 						     TEXT("fault", struct gw_target, fault_name),
@@ -102,6 +106,7 @@ static const cyaml_schema_field_t scenario_fields[] = {
 	SECTION("load", struct gw_scenario, load, load_fields),
 	SECTION("faults", struct gw_scenario, faults, faults_fields),
 	SECTION("memory", struct gw_scenario, memory, memory_fields),
+	SECTION("hops", struct gw_scenario, hops, hops_fields),
 	TEXT("error_bound", struct gw_scenario, error_bound_text),
 	LIST("targets", struct gw_scenario, targets, n_targets, &target_value),
 	CYAML_FIELD_END};

@@ -132,6 +132,9 @@ struct gw_scenario {
 	struct {
 		double interval, seconds, rate;
 	} memory;
+	struct {
+		double seconds; /* 0: not followed hop by hop */
+	} hops;
 	char *error_bound_text;
 	double error_bound; /* ratio: 0.01 is 1 % */
 	struct gw_target *targets;

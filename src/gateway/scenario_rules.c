@@ -35,6 +35,7 @@ static const struct scenario_number numbers[] = {
 	R(memory.interval, 0.1, 60, 0.25),
 	R(memory.seconds, 0, 86400, 0),
 	R(memory.rate, 1, 10e3, 100),
+	R(hops.seconds, 0, 60, 3),
 	{0},
 #undef N
 #undef R
@@ -334,5 +335,7 @@ int gw_scenario__settings(const struct gw_scenario *s, scenario_setting_fn fn, v
 		err = say_faults(s, fn, ctx);
 	if (!err)
 		err = scenario_numbers__say(s, numbers, "memory", fn, ctx);
+	if (!err)
+		err = scenario_numbers__say(s, numbers, "hops", fn, ctx);
 	return err ? err : fn(ctx, "error_bound", s->error_bound_text);
 }

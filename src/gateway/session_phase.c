@@ -4,6 +4,7 @@
 
 #include "gateway/run.h"
 #include "model/proportion.h"
+#include "out/hops.h"
 #include "out/json.h"
 
 static json_t *count(uint64_t n)
@@ -141,6 +142,7 @@ static const char *kind_of(const struct gw_phase *p)
 	case GW_RESPONSE: return "response";
 	case GW_LOAD: return "load";
 	case GW_FAULT: return "fault";
+	case GW_HOPS: return "hops";
 	default: return "steady";
 	}
 }
@@ -206,5 +208,7 @@ json_t *gw_phase__json(const struct gwrun *r, const struct gw_phase *p)
 		session__put(&o, "timeline", timeline(p));
 	if (p->kind == GW_FAULT)
 		session__put(&o, "fault", fault(p));
+	if (p->kind == GW_HOPS)
+		session__put_hops(&o, &p->ways);
 	return o;
 }

@@ -42,8 +42,7 @@ static int start_client(struct gwrun *r)
 	return err ? err : remote__await_ready(&r->client, READY_MS);
 }
 
-/* The first requests open connections and fill caches; nothing is measured by them. */
-static int warm_up(struct gwrun *r)
+int gwrun__warm_up(struct gwrun *r)
 {
 	json_t *answer;
 	uint64_t good;
@@ -105,7 +104,7 @@ int gwrun__setup(void *run)
 	gateway__versions(&r->gateway, &r->versions);
 	log_info("[%5.1f s] health, warm-up", course__elapsed(&r->course));
 	gwrun__health(r, true);
-	err = warm_up(r);
+	err = gwrun__warm_up(r);
 	return err ? err : watch__poll(&r->course.watch);
 }
 

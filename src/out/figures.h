@@ -4,6 +4,7 @@
 #define HOPSCOPE_OUT_FIGURES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include <jansson.h>
@@ -17,6 +18,12 @@ struct figure {
 	int (*render)(FILE *out, const json_t *session);
 };
 
-extern const struct figure figures[];
+/* A list each of what is drawn. */
+extern const struct figure pf_figures[], hop_figures[];
+
+/* Number i of all, from 0; NULL: there are not so many. */
+const struct figure *figure__at(size_t i);
+/* NULL: there is none of this name. */
+const struct figure *figure__find(const char *file);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "out/gw.h"
+#include "out/hops_section.h"
 #include "out/md.h"
 #include "out/session.h"
 
@@ -157,6 +158,18 @@ void gw__health(struct text *out, const json_t *session)
 	text__add(out, "\n");
 }
 
+static void add_hops(struct text *out, const json_t *session)
+{
+	md__hop_by_hop(out, session);
+	if (gw__phase(session, "hops", 0))
+		text__add(out,
+			  "The calls to redis-cache are not followed: a request makes more of "
+			  "them than a way has room for. What they take is in kong-gateway, "
+			  "and told apart under Critical path. Over TLS the ends of a "
+			  "connection are not joined: the call to claude-api is what is behind "
+			  "kong-gateway.\n\n");
+}
+
 void gw__report(struct text *out, const json_t *session)
 {
 	md__head(out, session);
@@ -168,6 +181,7 @@ void gw__report(struct text *out, const json_t *session)
 	gw__faults(out, session);
 	gw__growth(out, session);
 	gw__critical_path(out, session);
+	add_hops(out, session);
 	gw__reliability(out, session);
 	gw__found(out, session);
 	md__environment(out, session);

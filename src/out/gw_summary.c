@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "out/gw.h"
+#include "out/hops_section.h"
 #include "out/md.h"
 #include "out/session.h"
 
@@ -224,6 +225,17 @@ static void add_masking(struct text *out, const json_t *session)
 	}
 }
 
+static void add_hops(struct text *out, const json_t *session)
+{
+	const json_t *p = gw__phase(session, "hops", 0);
+
+	if (!p)
+		return;
+	text__add(out, "- **Hop by hop**: ");
+	md__hops_most(out, p);
+	text__add(out, ".\n");
+}
+
 void gw__summary(struct text *out, const json_t *session)
 {
 	const json_t *p;
@@ -235,6 +247,7 @@ void gw__summary(struct text *out, const json_t *session)
 	add_faults(out, session);
 	add_memory(out, session);
 	add_masking(out, session);
+	add_hops(out, session);
 	text__add(out, "\n");
 	md__targets(out, session);
 	if (json_array_size(session__get(session, "targets")))

@@ -32,6 +32,8 @@ int hops_table__timelines(FILE *out, const struct waterfall *v, size_t n,
 json_t *session__hops(const struct waterfalls *w);
 json_t *session__timelines(const struct waterfall *v, size_t n);
 json_t *session__hop_accounting(const uint64_t count[HOP_COUNTS]);
+/* "hops" and "hop_accounting" into an object. */
+void session__put_hops(json_t **o, const struct waterfalls *w);
 /* The snapshot's line with all three. 0, -ENOMEM or -EIO. */
 int hops_json__print(FILE *out, const struct waterfalls *w, const struct waterfall *timelines,
 		     size_t n_timelines, const struct snapshot *s, bool final);
@@ -75,6 +77,8 @@ void hops__add_count(struct text *out, const struct waterfall *w);
 void hops__add_way(struct text *out, const struct waterfall *w);
 /* "svc-1 61.2 %, nats-server @n1 20.1 %, network 12.0 %": at most `max` of them. */
 void hops__add_places(struct text *out, const struct waterfall *w, size_t max);
+/* One of them: "svc-1", "network", "not visible", "behind nginx". */
+void hops__add_place(struct text *out, const struct waterfall *w, const struct waterfall_place *p);
 /* What an edge is, without its direction: "network", "nats-server @n1 :4222". */
 void hops__add_label(struct text *out, const struct waterfall *w, const struct waterfall_edge *e);
 /* "exchanges not followed: table_full 2; ...", each part behind `sep` but the first. */

@@ -85,21 +85,33 @@ static json_t *spans_json(const struct waterfall *w)
 	return spans;
 }
 
+/* Of several edges the medians do not add up: that of their sum is not known then. */
+static double residual_p50(const struct waterfall *w)
+{
+	double p50 = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->n_edges; i++)
+		if (w->edge[i].kind == WATERFALL_OPAQUE && n++ == 0)
+			p50 = w->edge[i].p50_ns;
+	return n > 1 ? NAN : p50;
+}
+
 static json_t *path_json(const struct waterfall *w)
 {
-	json_t *o = json_object(), *rtt = json_object(), *edges = json_array();
+	json_t *o = json_object(), *edges = json_array();
 
-	session__put(&rtt, "mean_ns", session__number(w->mean_ns));
-	session__put(&rtt, "p50_ns", session__number(w->p50_ns));
-	session__put(&rtt, "p99_ns", session__number(w->p99_ns));
-	session__put(&rtt, "max_ns", session__number(w->max_ns));
 	session__put(&o, "route", session__text(w->route));
 	session__put(&o, "proto", session__text(wire_proto__name(w->proto)));
 	session__put(&o, "status", session__text(wire_status__name(w->status)));
 	session__put(&o, "count", count(w->count));
 	session__put(&o, "one_way", json_boolean(w->one_way));
-	session__put(&o, "rtt", rtt);
+	session__put(&o, "rtt_mean_ns", session__number(w->mean_ns));
+	session__put(&o, "rtt_p50_ns", session__number(w->p50_ns));
+	session__put(&o, "rtt_p99_ns", session__number(w->p99_ns));
+	session__put(&o, "rtt_max_ns", session__number(w->max_ns));
 	session__put(&o, "residual_mean_ns", session__number(w->residual_ns));
+	session__put(&o, "residual_p50_ns", session__number(residual_p50(w)));
 	session__put(&o, "unsettled_mean_ns", session__number(w->unsettled_ns));
 	session__put(&o, "spans", spans_json(w));
 	for (size_t i = 0; i < w->n_edges; i++)
@@ -145,14 +157,19 @@ json_t *session__hop_accounting(const uint64_t counts[HOP_COUNTS])
 	return o;
 }
 
+void session__put_hops(json_t **o, const struct waterfalls *w)
+{
+	session__put(o, "hops", session__hops(w));
+	session__put(o, "hop_accounting", session__hop_accounting(w->count));
+}
+
 int hops_json__print(FILE *out, const struct waterfalls *w, const struct waterfall *timelines,
 		     size_t n_timelines, const struct snapshot *s, bool final)
 {
 	json_t *o = json__snapshot(s, final, NULL, 0);
 	int err;
 
-	session__put(&o, "hops", session__hops(w));
-	session__put(&o, "hop_accounting", session__hop_accounting(w->count));
+	session__put_hops(&o, w);
 	session__put(&o, "timelines", session__timelines(timelines, n_timelines));
 	err = o ? json__print_line(out, o) : -ENOMEM;
 	json_decref(o);
@@ -325,19 +342,18 @@ static int read_edges(const struct load *l, const json_t *list, struct waterfall
 
 static int read_path(const struct load *l, const json_t *o, struct waterfall *w)
 {
-	const json_t *rtt = session__get(o, "rtt");
 	double n = 0;
 	int err =
 		json_is_object(o) ? whole(l, o, "count", MAX_COUNT, &n) : wrong(l, "is no object");
 
 	w->count = err ? 0 : (uint64_t)n;
 	w->one_way = json_is_true(session__get(o, "one_way"));
-	err = err ? err : number(l, rtt, "mean_ns", &w->mean_ns);
-	err = err ? err : number(l, rtt, "p50_ns", &w->p50_ns);
-	err = err ? err : number(l, rtt, "p99_ns", &w->p99_ns);
-	err = err ? err : number(l, rtt, "max_ns", &w->max_ns);
+	err = err ? err : number(l, o, "rtt_mean_ns", &w->mean_ns);
+	err = err ? err : number(l, o, "rtt_p50_ns", &w->p50_ns);
+	err = err ? err : number(l, o, "rtt_p99_ns", &w->p99_ns);
+	err = err ? err : number(l, o, "rtt_max_ns", &w->max_ns);
 	if (!err && !(w->mean_ns >= 0))
-		err = wrong(l, "'rtt' has no 'mean_ns'");
+		err = wrong(l, "it has no 'rtt_mean_ns'");
 	err = err ? err : read_spans(l, o, w);
 	err = err ? err : read_edges(l, session__get(o, "edges"), w);
 	if (!err)

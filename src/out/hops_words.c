@@ -70,6 +70,18 @@ void hops__add_way(struct text *out, const struct waterfall *w)
 	}
 }
 
+void hops__add_place(struct text *out, const struct waterfall *w, const struct waterfall_place *p)
+{
+	if (p->kind == WATERFALL_NETWORK)
+		text__add(out, "network");
+	else if (p->kind == WATERFALL_OPAQUE)
+		text__add(out, "not visible");
+	else if (p->kind == WATERFALL_BEYOND)
+		text__add(out, "behind ");
+	if (p->kind == WATERFALL_PROCESS || p->kind == WATERFALL_BEYOND)
+		add_process(out, w, p->span);
+}
+
 void hops__add_places(struct text *out, const struct waterfall *w, size_t max)
 {
 	struct waterfall_place places[WATERFALL_PLACES];
@@ -79,14 +91,7 @@ void hops__add_places(struct text *out, const struct waterfall *w, size_t max)
 		const struct waterfall_place *p = &places[i];
 
 		text__add(out, i ? ", " : "");
-		if (p->kind == WATERFALL_NETWORK)
-			text__add(out, "network");
-		else if (p->kind == WATERFALL_OPAQUE)
-			text__add(out, "not visible");
-		else if (p->kind == WATERFALL_BEYOND)
-			text__add(out, "behind ");
-		if (p->kind == WATERFALL_PROCESS || p->kind == WATERFALL_BEYOND)
-			add_process(out, w, p->span);
+		hops__add_place(out, w, p);
 		text__addf(out, " %.1f %%", isnan(p->share) ? 0 : 100 * p->share);
 	}
 }

@@ -5,6 +5,7 @@
 
 #include "model/verdict.h"
 #include "out/gw.h"
+#include "out/hops_section.h"
 #include "out/markdown.h"
 #include "out/md.h"
 #include "out/pf.h"
@@ -143,7 +144,8 @@ static void add_phases(struct text *out, const json_t *session)
 	if (!json_array_size(phases))
 		text__add(out, MD_NO_DATA ": no phase was run.\n\n");
 	for (size_t i = 0; i < json_array_size(phases); i++)
-		md__phase_section(out, json_array_get(phases, i));
+		if (!md__is_hops(json_array_get(phases, i)))
+			md__phase_section(out, json_array_get(phases, i));
 }
 
 /* The sections of a run of a NATS scenario. */
@@ -157,6 +159,7 @@ static void add_nats(struct text *out, const json_t *session)
 	add_phases(out, session);
 	md__loops(out, session);
 	md__differences(out, session);
+	md__hop_by_hop(out, session);
 	md__series(out, session);
 	md__accounting(out, session);
 	md__overhead(out, session);

@@ -6,6 +6,7 @@
 
 #include "model/hist.h"
 #include "model/units.h"
+#include "out/figures.h"
 #include "out/md.h"
 #include "out/session.h"
 
@@ -241,6 +242,14 @@ struct estimate md__quantile(const json_t *latency, const char *name)
 const char *md__clock(const json_t *phase)
 {
 	return !strcmp(session__get_text(phase, "mode"), "open") ? "intended" : "client";
+}
+
+void md__figure(struct text *out, const json_t *session, const char *file, const char *title)
+{
+	const struct figure *f = figure__find(file);
+
+	if (f && f->has(session))
+		text__addf(out, "![%s](%s)\n\n", title, file);
 }
 
 void md__deeper(struct text *out, const json_t *session,

@@ -53,6 +53,9 @@ void md__sparkline(struct text *out, const double *v, size_t n, double least, do
 /* [[seconds, bytes], ...] as such, evenly over all of them. */
 void md__readings(struct text *out, const json_t *readings);
 
+/* "![title](file)" of a figure (out/figures.h); nothing when there is nothing to draw. */
+void md__figure(struct text *out, const json_t *session, const char *file, const char *title);
+
 /* A section of another report, one level deeper. */
 void md__deeper(struct text *out, const json_t *session,
 		void (*section)(struct text *out, const json_t *session));

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/quantile.h"
+#include "out/hops_section.h"
 #include "out/md.h"
 #include "out/session.h"
 
@@ -247,6 +248,10 @@ void md__summary(struct text *out, const json_t *session)
 			add_services(out, p);
 		} else if (!strcmp(kind, "memory")) {
 			add_growth(out, p);
+		} else if (md__is_hops(p)) {
+			add_name(out, p);
+			md__hops_most(out, p);
+			text__add(out, ".\n");
 		}
 	}
 	add_differences(out, session);
@@ -344,7 +349,8 @@ void md__limits(struct text *out, const json_t *session)
 			"- Anything about what was to come after it ended: the run is partial.\n");
 	add_not_run(out, session);
 	for (size_t i = 0; i < json_array_size(phases); i++)
-		add_unbounded(out, json_array_get(phases, i));
+		if (!md__is_hops(json_array_get(phases, i)))
+			add_unbounded(out, json_array_get(phases, i));
 	add_one_host(out, session);
 	if (isnan(each))
 		text__add(

@@ -66,7 +66,4 @@ bool pf__relays_of(const json_t *cell, struct pf_residence *r);
 /* Adds "16 B". */
 void pf__add_bytes(struct text *out, double bytes);
 
-/* "![title](file)" of a figure (out/figures.h); nothing when there is nothing to draw. */
-void pf__figure(struct text *out, const json_t *session, const char *file, const char *title);
-
 #endif

@@ -416,7 +416,7 @@ RENDER(concurrency)
 RENDER(pool)
 #undef RENDER
 
-const struct figure figures[] = {
+const struct figure pf_figures[] = {
 	{"added.svg", has_base, render_base},
 	{"payload.svg", has_payload, render_payload},
 	{"concurrency.svg", has_concurrency, render_concurrency},

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "model/units.h"
-#include "out/figures.h"
 #include "out/md.h"
 #include "out/pf.h"
 #include "out/session.h"
@@ -194,13 +193,6 @@ void pf__add_bytes(struct text *out, double bytes)
 		text__addf(out, "%.0f KiB", bytes / 1024);
 	else
 		text__add(out, units__bytes(buf, sizeof(buf), bytes));
-}
-
-void pf__figure(struct text *out, const json_t *session, const char *file, const char *title)
-{
-	for (const struct figure *f = figures; f->file; f++)
-		if (!strcmp(f->file, file) && f->has(session))
-			text__addf(out, "![%s](%s)\n\n", title, file);
 }
 
 void pf__report(struct text *out, const json_t *session)

@@ -168,7 +168,7 @@ void pf__base(struct text *out, const json_t *session)
 	}
 	if (!any)
 		text__add(out, MD_NO_DATA ": no point was measured.\n\n");
-	pf__figure(out, session, "added.svg", "What each way adds to the median round trip");
+	md__figure(out, session, "added.svg", "What each way adds to the median round trip");
 }
 
 /* A dimension of the sweeps, and what its values are. */
@@ -242,7 +242,7 @@ void pf__payload(struct text *out, const json_t *session)
 	static const struct dimension d = {"payload", pf__add_bytes};
 
 	add_sweep(out, session, "Against payload", &d, true);
-	pf__figure(out, session, "payload.svg", "What each way adds, against payload");
+	md__figure(out, session, "payload.svg", "What each way adds, against payload");
 }
 
 void pf__concurrency(struct text *out, const json_t *session)
@@ -255,7 +255,7 @@ void pf__concurrency(struct text *out, const json_t *session)
 			       "answered. NATS has a thread for each; HTTP's are all begun by one "
 			       "thread, which has fewer under way where answers are faster than it "
 			       "is.\n\n");
-	pf__figure(out, session, "concurrency.svg",
+	md__figure(out, session, "concurrency.svg",
 		   "What each way adds, against requests under way");
 }
 
@@ -319,7 +319,7 @@ void pf__pool(struct text *out, const json_t *session)
 		text__add(out, " requests under way; all of them go to one server, and so through "
 			       "one tunnel where the way has one.\n\n");
 	}
-	pf__figure(out, session, "pool.svg", "What each way adds, against the pool");
+	md__figure(out, session, "pool.svg", "What each way adds, against the pool");
 	if (!(tunnels > 1))
 		return;
 	text__add(out, "### One tunnel, or one for each connection\n\nA pool of ");

@@ -122,8 +122,7 @@ static void put_paths(json_t **o, const struct pf_hops *h)
 
 	if (!h->has_paths || waterfalls__build(&w, &h->paths, NULL, NULL))
 		return;
-	session__put(o, "hops", session__hops(&w));
-	session__put(o, "hop_accounting", session__hop_accounting(h->paths.count));
+	session__put_hops(o, &w);
 	waterfalls__free(&w);
 }
 

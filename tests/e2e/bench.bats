@@ -139,6 +139,36 @@ child_of() {
 	cmp "$BATS_TEST_TMPDIR/again.md" "$out/report.md"
 }
 
+# The phase hop by hop: each call in one way, in parts that add up, through the processes that it takes.
+@test "bench: hop by hop: in a phase of its own, with waterfalls and pictures in the report" {
+	need_bench
+	sed -i '/^rpc_open:/,/^services:/{/^services:/!d}; s/^  seconds: 0 .*/  seconds: 0.4/; /events_per_s/,+1d' "$scenario"
+	run --separate-stderr "$HOPSCOPE" bench "$scenario" --out "$out"
+	[ "$status" = 0 ]
+	[ "$(session '[.phases[].name] | join(",")')" = "rpc closed direct,rpc closed forwarded,hops direct,hops forwarded,services" ]
+	for path in direct forwarded; do
+		session '.phases[] | select(.name == "hops '$path'")' >"$BATS_TEST_TMPDIR/$path"
+		expect_hops "$BATS_TEST_TMPDIR/$path"
+		[ "$(jq '[.hops[] | select(.route != "rpc.svc-1.echo" or .status != "ok")] | length' "$BATS_TEST_TMPDIR/$path")" = 0 ]
+		# From the load to the service, and through the broker that each of them is connected to.
+		[ "$(jq '.hops | all(.spans[0].container[-5:] == "/load" and .spans[-1].container[-6:] == "/svc-1" and
+			([.spans[] | select(.comm == "nats-server")] | length) >= 2)' "$BATS_TEST_TMPDIR/$path")" = true ]
+	done
+	[ "$(jq '[.hops[].spans[] | select(.comm == "socat")] | length' "$BATS_TEST_TMPDIR/direct")" = 0 ]
+	[ "$(jq '.hops | all([.spans[] | select(.comm == "socat")] | length == 2)' "$BATS_TEST_TMPDIR/forwarded")" = true ]
+	# Nothing of it is among what the run's own probe counted: 320 calls and 10 to warm up on each path, 1,000 for
+	# its cost.
+	[ "$(session '[.series[] | select(.role == "client" and .route == "rpc.svc-1.echo" and .status == "ok") | .count] | add')" = 1660 ]
+	[ "$(session .accounting.holds)" = true ]
+	for f in hops_direct.svg hops_forwarded.svg; do
+		grep -q "]($f)" "$out/report.md"
+		"$HOPSCOPE" report "$out" --format $f | cmp - "$out/$f"
+	done
+	[ ! -e "$out/hops.svg" ]
+	sed -n '/^## Hop by hop/,/^## /p' "$out/report.md" | grep -c '^| \*\*the round trip\*\*' | grep -qx '[1-6]'
+	"$HOPSCOPE" report "$out" | cmp - "$out/report.md"
+}
+
 @test "bench: --json without the probe: kernel latencies are null, not 0" {
 	need_bench
 	run --separate-stderr "$HOPSCOPE" bench "$scenario" --out "$out" --no-probe --json -q

@@ -80,19 +80,19 @@ posts() {
 	no_traces_of "$pid"
 	[ "$(session .complete)" = true ]
 	[ "$(session .kind)" = gateway ]
-	[ "$(session '[.phases[].name] | join(",")')" = "response time,load, 100 requests/s,kill kong-gateway,stop redis-cache,leak watch" ]
+	[ "$(session '[.phases[].name] | join(",")')" = "response time,load, 100 requests/s,kill kong-gateway,stop redis-cache,hops,leak watch" ]
 	[ "$(session '[.targets[] | select(.verdict == "FAIL" or .verdict == "NO DATA")] | length')" = 0 ]
 
-	# nginx has logged each request and nothing else: those of the phases, 20 of the warm-up, 300
+	# nginx has logged each request and nothing else: those of the phases, twice 20 to warm up, 300
 	# with which the probe's cost was measured; and answered what the client counted.
 	attempted=$(session '[.phases[] | .attempted // 0] | add')
-	[ "$(posts "$BATS_TEST_TMPDIR/access")" = $((attempted + 320)) ]
+	[ "$(posts "$BATS_TEST_TMPDIR/access")" = $((attempted + 340)) ]
 	for code in 502 503 504; do
 		[ "$(posts "$BATS_TEST_TMPDIR/access" $code)" = "$(session "[.phases[] | .codes[\"$code\"] // 0] | add")" ]
 	done
 
 	# The kernel counted each answer as the client did, and within what the client waited.
-	[ "$(session '[.phases[] | select(.kind == "response" or .kind == "load") | .kernel_answers == .attempted] | all')" = true ]
+	[ "$(session '[.phases[] | select(.kind == "response" or .kind == "load" or .kind == "hops") | .kernel_answers == .attempted] | all')" = true ]
 	[ "$(session '[.phases[] | select(.kind == "response") | .latency.kernel.mean_ns <= .latency.client.mean_ns] | all')" = true ]
 	[ "$(session .accounting.holds)" = true ]
 	[ "$(session '.overhead.ns_per_exchange > 0')" = true ]
@@ -117,6 +117,16 @@ posts() {
 	[ "$(session '[.phases[] | select(.kind == "memory").growth[] | select(.name == "kong-gateway" or .name == "redis-cache") | .stretches] | unique | join(",")')" = 2 ]
 	[ "$(session '[.phases[] | select(.kind == "load").resources[] | .cpu_percent > 0 and .working_set_bytes > 500000] | all')" = true ]
 	[ "$(session '.health[] | select(.name == "kong-gateway") | .starts == 2 and .begin.healthy and .end.healthy')" = true ]
+
+	# Hop by hop, through both servers to the connection over TLS, behind which is most of the time.
+	session '.phases[] | select(.kind == "hops")' >"$BATS_TEST_TMPDIR/hops"
+	expect_hops "$BATS_TEST_TMPDIR/hops"
+	[ "$(jq '.hops | all([.spans[].container | split("/")[-1]] ==
+		["claude-client", "nginx-claude-proxy", "nginx-claude-proxy", "kong-gateway", "kong-gateway"])' "$BATS_TEST_TMPDIR/hops")" = true ]
+	[ "$(jq '[.hops[] | .count * ([.edges[] | select(.kind == "beyond") | .mean_ns] | add)] | add / 5e6' "$BATS_TEST_TMPDIR/hops" |
+		jq --argjson n "$(jq .succeeded "$BATS_TEST_TMPDIR/hops")" '. / $n >= 1')" = true ]
+	"$HOPSCOPE" report "$out" --format hops.svg | cmp - "$out/hops.svg"
+	grep -q '](hops.svg)' "$out/report.md"
 
 	# The report comes from the session and from nothing else.
 	cmp "$BATS_TEST_TMPDIR/stdout" "$out/report.md"

@@ -69,11 +69,11 @@ subscriber() {
 			 "client broker route route_in broker_out service"]' \
 		'[.hops[] | select(.route == "'$s'") | .edges[].direction] | unique == ["there"]' \
 		'[.hops[] | select(.route == "'$s'") |
-			(.rtt.mean_ns - ([.edges[].mean_ns] | add)) | fabs < 1] | all' \
-		'[.hops[] | select(.route == "'$s'" and (.spans | length) == 4)][0].rtt.mean_ns > 0 and
-		 [.hops[] | select(.route == "'$s'" and (.spans | length) == 4)][0].rtt.mean_ns <
+			(.rtt_mean_ns - ([.edges[].mean_ns] | add)) | fabs < 1] | all' \
+		'[.hops[] | select(.route == "'$s'" and (.spans | length) == 4)][0].rtt_mean_ns > 0 and
+		 [.hops[] | select(.route == "'$s'" and (.spans | length) == 4)][0].rtt_mean_ns <
 			'"$(jq .mean_ns "$(out_of near)")" \
-		'[.hops[] | select(.route == "'$s'" and (.spans | length) == 6)][0].rtt.mean_ns <
+		'[.hops[] | select(.route == "'$s'" and (.spans | length) == 6)][0].rtt_mean_ns <
 			'"$(jq .mean_ns "$(out_of far)")"
 }
 
@@ -97,7 +97,7 @@ subscriber() {
 	expect "$BATS_TEST_TMPDIR/h.final" '.hop_accounting.delivered == '$n \
 		'[.hops[].edges[] | [.span, .direction, .kind]] ==
 			[[1, "there", "network"], [2, "there", "process"], [3, "there", "network"]]' \
-		'.hops[0].rtt.max_ns | . > 100000000 and . < '"$(jq .max_ns "$(out_of near)")" \
+		'.hops[0].rtt_max_ns | . > 100000000 and . < '"$(jq .max_ns "$(out_of near)")" \
 		'[.hops[0].edges[].p99_ns] | .[1] > 90000000 and .[0] < .[1] / 2 and .[2] < .[1] / 2' \
 		'.hops[0].edges[1] | .queue_mean_ns > 0.8 * .mean_ns'
 }

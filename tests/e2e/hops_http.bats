@@ -79,7 +79,7 @@ whole() {
 # Of every way the edges' means are the round trip's; nothing was lost or left out.
 adds_up() {
 	jq -e '.hops | length > 0 and all(
-		([.edges[].mean_ns] | add) - .rtt.mean_ns | fabs < 30) and all(.[].edges[]; .mean_ns >= 0)' "$HOPS"
+		([.edges[].mean_ns] | add) - .rtt_mean_ns | fabs < 30) and all(.[].edges[]; .mean_ns >= 0)' "$HOPS"
 	jq -e '.hop_accounting | del(.complete) | all(. == 0)' "$HOPS"
 	jq -e '.accounting.holds' "$HOPS"
 }

@@ -59,9 +59,9 @@ hops_run() {
 	hops_run -i 600 --json --slowest 5
 	tail -n 1 "$(out_of h)" >"$BATS_TEST_TMPDIR/final"
 	jq -e --argjson n $n '.final and (.hops | length == 1) and (.hops[0] | .count == $n and
-			([.edges[].mean_ns] | add) - .rtt.mean_ns < 1 and .unsettled_mean_ns == 0) and
+			([.edges[].mean_ns] | add) - .rtt_mean_ns < 1 and .unsettled_mean_ns == 0) and
 		(.timelines | length == 5) and ([.timelines[].duration_ns] | . == (sort | reverse)) and
-		.timelines[0].duration_ns == .hops[0].rtt.max_ns and .hop_accounting.timelines_lost == 0 and
+		.timelines[0].duration_ns == .hops[0].rtt_max_ns and .hop_accounting.timelines_lost == 0 and
 		.hop_accounting.complete == $n' "$BATS_TEST_TMPDIR/final"
 	"$HOPSCOPE" hops --from "$BATS_TEST_TMPDIR/final" | grep "^v.echo  nats ok: $n exchanges"
 }

@@ -23,7 +23,9 @@ static json_t *load(const char *path)
 
 static void draw(FILE *f, const json_t *session)
 {
-	for (const struct figure *g = figures; g->file; g++)
+	const struct figure *g;
+
+	for (size_t i = 0; (g = figure__at(i)); i++)
 		MUST(!g->has(session) || !g->render(f, session));
 }
 

@@ -54,6 +54,7 @@ assert_printable() {
 		## Failure recovery
 		## Memory growth
 		## Critical path
+		## Hop by hop
 		## Reliability
 		## What was found
 		## Environment

@@ -26,6 +26,7 @@ static void defaults(void **state)
 	assert_true(s->load.rates[0] == 100 && s->load.rates[1] == 1000);
 	assert_true(gw_scenario__offered(s, 1000) == 1020);
 	assert_false(s->has_faults);
+	assert_true(s->hops.seconds == 3);
 	assert_true(s->error_bound == 0.01);
 	gw_scenario__stack(s, &o);
 	assert_int_equal(o.breaker_failures, 5);
@@ -46,6 +47,7 @@ static void values(void **state)
 		     "faults:\n  before: 2\n  list:\n"
 		     "    - {fault: kill, container: kong-gateway, down: 1.5}\n"
 		     "    - {fault: reset, container: claude-client, after: 9}\n"
+		     "hops: {seconds: 0}\n"
 		     "error_bound: 0.5 %\n"
 		     "targets:\n"
 		     "  - {metric: load_rate, rate: 50, at_least: 50}\n"
@@ -57,6 +59,7 @@ static void values(void **state)
 	assert_string_equal(said, "");
 	assert_non_null(s);
 	gw_scenario__stack(s, &o);
+	assert_true(s->hops.seconds == 0);
 	assert_int_equal(o.port[GATEWAY_PROXY], 8082);
 	assert_int_equal(o.port[GATEWAY_KONG], 8000);
 	assert_int_equal(o.breaker_open_ms, 500);

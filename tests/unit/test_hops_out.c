@@ -166,6 +166,47 @@ static void json_and_back(void **state)
 	free_some(&w, p);
 }
 
+/* The residual's median is known of one opaque edge, and of none. */
+static void names_of_a_path(void **state)
+{
+	static const struct socket tunnel[] = {
+		{"pub", "/", 4222, ROLE_CLIENT, 0, HOP_NONE, false},
+		{"sub", "/", 4222, ROLE_SERVICE, 0, HOP_OPAQUE, true},
+	};
+	static const uint64_t at[] = {0, 700};
+	struct hops_path p[3] = {path_of(sockets, N_SOCKETS, "b"), path_of(sockets, 4, "a"),
+				 path_of(tunnel, 2, "c")};
+	struct hops h = {.on = true, .paths = p, .n_paths = 3};
+	struct waterfalls w;
+	uint64_t r = 3;
+	json_t *a;
+
+	(void)state;
+	for (int k = 0; k < 3; k++)
+		count_random(&p[0], sockets, &r);
+	for (int k = 0; k < 4; k++)
+		count_random(&p[1], sockets, &r);
+	count_delivery(&p[2], at);
+	assert_int_equal(waterfalls__build(&w, &h, NULL, NULL), 0);
+	a = session__hops(&w);
+	for (size_t i = 0; i < 3; i++) {
+		const json_t *o = json_array_get(a, i);
+
+		assert_true(session__get_number(o, "rtt_mean_ns") == w.v[i].mean_ns);
+		assert_true(session__get_number(o, "rtt_p50_ns") == w.v[i].p50_ns);
+		assert_true(session__get_number(o, "rtt_p99_ns") == w.v[i].p99_ns);
+		assert_true(session__get_number(o, "rtt_max_ns") == w.v[i].max_ns);
+		assert_true(session__get_number(o, "residual_mean_ns") == w.v[i].residual_ns);
+	}
+	assert_true(session__get_number(json_array_get(a, 0), "residual_p50_ns") == 0);
+	assert_true(json_is_null(json_object_get(json_array_get(a, 1), "residual_p50_ns")));
+	assert_true(session__get_number(json_array_get(a, 2), "residual_p50_ns") ==
+		    w.v[2].edge[0].p50_ns);
+	assert_true(w.v[2].edge[0].p50_ns > 650);
+	json_decref(a);
+	free_some(&w, p);
+}
+
 static void timelines_and_back(void **state)
 {
 	static const uint64_t request[] = {0, 10, 30, 40, 90}, reply[] = {300, 290, 70, 60, 270};
@@ -194,17 +235,17 @@ static void broken_documents(void **state)
 		"{\"hops\": [1]}",
 		"{\"hops\": [{}]}",
 		"{\"hops\": [{\"count\": -1}]}",
-		"{\"hops\": [{\"count\": 1, \"rtt\": {\"mean_ns\": 1}, \"route\": \"x\"}]}",
-		"{\"hops\": [{\"count\": 1, \"rtt\": {\"mean_ns\": 1}, \"route\": \"x\", "
+		"{\"hops\": [{\"count\": 1, \"rtt_mean_ns\": 1, \"route\": \"x\"}]}",
+		"{\"hops\": [{\"count\": 1, \"rtt_mean_ns\": 1, \"route\": \"x\", "
 		"\"spans\": []}]}",
-		"{\"hops\": [{\"count\": 1, \"rtt\": {\"mean_ns\": 1}, \"route\": \"x\", "
+		"{\"hops\": [{\"count\": 1, \"rtt_mean_ns\": 1, \"route\": \"x\", "
 		"\"spans\": "
 		"[{\"comm\": \"a\", \"container\": \"b\", \"port\": 1}], \"edges\": []}]}",
-		"{\"hops\": [{\"count\": 1, \"rtt\": {\"mean_ns\": 1}, \"route\": \"x\", "
+		"{\"hops\": [{\"count\": 1, \"rtt_mean_ns\": 1, \"route\": \"x\", "
 		"\"spans\": "
 		"[{\"comm\": \"a\", \"container\": \"b\", \"port\": 1}, {\"comm\": \"a\", "
 		"\"container\": \"b\", \"port\": 1, \"parent\": 1}], \"edges\": []}]}",
-		"{\"hops\": [{\"count\": 1, \"rtt\": {\"mean_ns\": 1e300}, \"route\": \"x\"}]}",
+		"{\"hops\": [{\"count\": 1, \"rtt_mean_ns\": 1e300, \"route\": \"x\"}]}",
 	};
 	struct waterfalls w;
 	char err[200];
@@ -419,6 +460,7 @@ int main(void)
 		cmocka_unit_test(clients_of_the_same_name),
 		cmocka_unit_test(a_server_called_twice),
 		cmocka_unit_test(json_and_back),
+		cmocka_unit_test(names_of_a_path),
 		cmocka_unit_test(timelines_and_back),
 		cmocka_unit_test(broken_documents),
 		cmocka_unit_test(a_picture),

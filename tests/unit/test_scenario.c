@@ -151,6 +151,22 @@ static void test_targets(void **state)
 		3, "is not among the paths");
 }
 
+static void test_hops(void **state)
+{
+	struct scenario *s = load("name: x\n");
+
+	(void)state;
+	assert_non_null(s);
+	assert_true(s->hops.seconds == 3);
+	scenario__free(s);
+	s = load("hops: {seconds: 0}\n");
+	assert_non_null(s);
+	assert_true(s->hops.seconds == 0);
+	scenario__free(s);
+	refuses("hops:\n  seconds: -1\n", 2, "hops.seconds: -1 is out of range: 0 to 60");
+	refuses("hops:\n  rounds: 1\n", 2, "unknown key 'hops.rounds'; known here: seconds");
+}
+
 static void test_memory(void **state)
 {
 	struct scenario *s;
@@ -291,9 +307,10 @@ int main(void)
 		cmocka_unit_test(test_defaults),       cmocka_unit_test(test_values),
 		cmocka_unit_test(test_unknown_keys),   cmocka_unit_test(test_impossible_values),
 		cmocka_unit_test(test_contradictions), cmocka_unit_test(test_targets),
-		cmocka_unit_test(test_memory),	       cmocka_unit_test(test_not_a_scenario),
-		cmocka_unit_test(test_shipped),	       cmocka_unit_test(test_damaged),
-		cmocka_unit_test(test_limits),	       cmocka_unit_test(test_urls),
+		cmocka_unit_test(test_hops),	       cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_not_a_scenario), cmocka_unit_test(test_shipped),
+		cmocka_unit_test(test_damaged),	       cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_urls),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -31,6 +31,22 @@ start() {
 		env --default-signal=INT "$HOPSCOPE" bench "$scenario" --out "$out" "$@"
 }
 
+# expect_hops FILE: a phase that was followed hop by hop, of whose calls none is missing; parts are the
+# whole, and not negative.
+expect_hops() {
+	jq -e '.kind == "hops" and .invalid == null and .failed == 0 and .succeeded == .attempted and
+		.succeeded >= 20 and ([.hops[].count] | add) == .succeeded and
+		.hop_accounting.complete == .succeeded and .latency.kernel.count == .succeeded and
+		(.hops | all(
+			(([.edges[].mean_ns] | add) - .rtt_mean_ns | fabs) < 1 and .unsettled_mean_ns == 0 and
+			(([.edges[].share] | add) - 1 | fabs) < 1e-6 and
+			([.edges[] | select(.kind == "opaque") | .mean_ns] | add // 0) == .residual_mean_ns and
+			all(.edges[]; .mean_ns >= 0)))' "$1" >/dev/null || {
+		jq 'del(.latency) | .hops |= map(del(.edges))' "$1"
+		return 1
+	}
+}
+
 has_begun() { # WHAT
 	grep -q "$1" "$(log_of run)" || ! e2e_alive "$(pid_of run)"
 }

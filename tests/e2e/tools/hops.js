@@ -50,7 +50,7 @@ const kinds = (path) =>
 		.map((s) => edge(path, s.index, "there").kind)
 		.join(" ");
 const describe = (path) =>
-	[`${path.route} ${path.status} ${path.count}: ${roles(path)}; rtt ${ms(path.rtt.mean_ns)} p50 ${ms(path.rtt.p50_ns)}`]
+	[`${path.route} ${path.status} ${path.count}: ${roles(path)}; rtt ${ms(path.rtt_mean_ns)} p50 ${ms(path.rtt_p50_ns)}`]
 		.concat(
 			path.edges.map(
 				(e) =>
@@ -127,19 +127,19 @@ const checks = {
 		for (const p of final.hops) {
 			const total = sum(p.edges.map((e) => e.mean_ns));
 			must(
-				Math.abs(total - p.rtt.mean_ns) <= p.edges.length * ROUNDING,
-				`the parts are ${total}, the round trip ${p.rtt.mean_ns}:\n${describe(p)}`,
+				Math.abs(total - p.rtt_mean_ns) <= p.edges.length * ROUNDING,
+				`the parts are ${total}, the round trip ${p.rtt_mean_ns}:\n${describe(p)}`,
 			);
 			for (const e of p.edges) {
 				const name = `${p.route} span ${e.span} ${e.direction}`;
 				must(e.mean_ns >= 0 && e.p50_ns >= 0 && e.p99_ns >= e.p50_ns, `${name}: negative\n${describe(p)}`);
-				below(`${name}, longest`, e.p99_ns * (1 - BUCKET), p.rtt.max_ns);
-				below(`${name}, mean`, e.mean_ns, p.rtt.mean_ns);
+				below(`${name}, longest`, e.p99_ns * (1 - BUCKET), p.rtt_max_ns);
+				below(`${name}, mean`, e.mean_ns, p.rtt_mean_ns);
 				if (e.queue_mean_ns !== null && e.queue_mean_ns !== undefined)
-					below(`${name}, queue`, e.queue_p50_ns * (1 - BUCKET), p.rtt.max_ns);
+					below(`${name}, queue`, e.queue_p50_ns * (1 - BUCKET), p.rtt_max_ns);
 			}
 			const shares = sum(p.edges.map((e) => e.share));
-			must(p.rtt.mean_ns === 0 || Math.abs(shares - 1) < 1e-3, `${p.route}: shares are ${shares}`);
+			must(p.rtt_mean_ns === 0 || Math.abs(shares - 1) < 1e-3, `${p.route}: shares are ${shares}`);
 			const residual = sum(p.edges.filter((e) => e.kind === "opaque").map((e) => e.mean_ns));
 			must(
 				p.residual_mean_ns === null || Math.abs(residual - p.residual_mean_ns) <= p.edges.length * ROUNDING,
@@ -205,7 +205,7 @@ const checks = {
 					tolerance,
 				);
 			}
-			near(`${route}: the whole`, p.rtt.p50_ns, base.rtt.p50_ns + o.delay, tolerance);
+			near(`${route}: the whole`, p.rtt_p50_ns, base.rtt_p50_ns + o.delay, tolerance);
 		}
 	},
 
@@ -248,7 +248,7 @@ const checks = {
 				`by the responder's own clock ${ms(mean(own((c) => c.goes - c.came)))} ms and ` +
 				`${ms(mean(own((c) => c.recv - c.poll)))} ms not reading`,
 		);
-		below("round trip within the calls", p.rtt.mean_ns, mean(own((c) => c.t1 - c.t0)));
+		below("round trip within the calls", p.rtt_mean_ns, mean(own((c) => c.t1 - c.t0)));
 		below("calls' inner time within the service's", mean(own((c) => c.goes - c.poll)), e.mean_ns);
 		below("time not reading within the queue's", mean(own((c) => c.recv - c.poll)), e.queue_mean_ns);
 		below("queue and own time within the service's", e.queue_mean_ns, e.mean_ns - mean(own((c) => c.goes - c.came)));
@@ -295,11 +295,11 @@ const checks = {
 			must(p.count <= calls.length, `${route}: ${p.count} exchanges of ${calls.length} calls`);
 			console.log(
 				`${route}: held for ${ms(hold)} ms; service ${ms(e.mean_ns)} p50 ${ms(e.p50_ns)}, by its own ` +
-					`clock ${ms(mean(calls.map((x) => x.goes - x.came)))}; rtt ${ms(p.rtt.mean_ns)}, ` +
+					`clock ${ms(mean(calls.map((x) => x.goes - x.came)))}; rtt ${ms(p.rtt_mean_ns)}, ` +
 					`${ms(mean(calls.map((x) => x.t1 - x.t0)))}`,
 			);
 			if (p.count === calls.length) {
-				below(`${route}: round trip within the calls`, p.rtt.mean_ns, mean(calls.map((x) => x.t1 - x.t0)));
+				below(`${route}: round trip within the calls`, p.rtt_mean_ns, mean(calls.map((x) => x.t1 - x.t0)));
 				below(`${route}: own time`, mean(calls.map((x) => x.goes - x.came)), e.mean_ns);
 				below(`${route}: rest`, e.mean_ns, mean(calls.map((x) => x.t1 - x.t0)));
 			}
@@ -339,7 +339,7 @@ const checks = {
 		const descending = (f) => calls.map(f).sort((a, b) => b - a);
 		const [whole, inner] = [descending((c) => c.t1 - c.t0), descending((c) => c.goes - c.came)];
 		must(lines.length === o.k, `${lines.length} timelines, not ${o.k}`);
-		must(lines[0].duration_ns === pathOf(o.route).rtt.max_ns, "the slowest is not the histogram's");
+		must(lines[0].duration_ns === pathOf(o.route).rtt_max_ns, "the slowest is not the histogram's");
 		lines.forEach((t, i) => {
 			console.log(`rank ${i}: ${ms(inner[i])} <= ${ms(t.duration_ns)} <= ${ms(whole[i])}`);
 			below(`rank ${i}: the responder's part`, inner[i], t.duration_ns);
@@ -359,8 +359,8 @@ const checks = {
 		const slack = (ns) => 1000 + ns * CLOCKS;
 		must(theirs.length === p.count, `${theirs.length} captured, ${p.count} exchanges`);
 		console.log(
-			`${o.route}: ${ms(mean(theirs))} ms in the capture, the client's span ${ms(p.rtt.mean_ns)}, the ` +
-				`broker's ${ms(p.rtt.mean_ns - network)}`,
+			`${o.route}: ${ms(mean(theirs))} ms in the capture, the client's span ${ms(p.rtt_mean_ns)}, the ` +
+				`broker's ${ms(p.rtt_mean_ns - network)}`,
 		);
 		const lines = sampledOf(o.route).map(parts);
 		must(lines.length === p.count, `${lines.length} single ones, ${p.count} captured`);
@@ -370,8 +370,8 @@ const checks = {
 			below(`exchange ${i}: client`, theirs[i], span(spans[0]) + slack(theirs[i]));
 		});
 		/* So is the network hop itself, as the capture splits it. */
-		below("broker", p.rtt.mean_ns - network, mean(theirs) + slack(mean(theirs)));
-		below("client", mean(theirs), p.rtt.mean_ns + slack(mean(theirs)));
+		below("broker", p.rtt_mean_ns - network, mean(theirs) + slack(mean(theirs)));
+		below("client", mean(theirs), p.rtt_mean_ns + slack(mean(theirs)));
 	},
 
 	/* {route, exchanges (a capture's, tools/exchanges.js)}: all connections on one host, one exchange at a time */

@@ -15,7 +15,7 @@ test_hops() {
 	holds "$tmp/h.out" \
 		'[.hops[] | select(.route == "rpc.s.echo") | [.count, ([.spans[].role] | join(" "))]] ==
 			[['$n', "client broker broker_out service"]]' \
-		'[.hops[] | ([.edges[].mean_ns] | add) - .rtt.mean_ns | fabs < 10] | all' \
+		'[.hops[] | ([.edges[].mean_ns] | add) - .rtt_mean_ns | fabs < 10] | all' \
 		'.hop_accounting | del(.complete) | all(. == 0)'
 }
 
