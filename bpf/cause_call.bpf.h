@@ -74,23 +74,35 @@ static __always_inline __u32 cause__proto(__u32 proto)
 	return proto == PROTO_HTTP ? CAUSE_HTTP : proto == PROTO_REDIS ? CAUSE_REDIS : CAUSE_NATS;
 }
 
+/* The request's place `slot` for an edge. NULL: it has none. */
+static __always_inline struct cause_busy *parent__at(struct cause_parent *p, __u32 slot)
+{
+	if (slot >= CAUSE_SLOTS)
+		return NULL;
+	OPAQUE(slot); /* the mask stays, where the check is on another copy of it */
+	return &p->slot[slot & (CAUSE_SLOTS - 1)];
+}
+
 static __always_inline void parent__begin(struct cause_parent *p, __u32 proto, __u32 slot, __u64 t0)
 {
+	struct cause_busy *edge = parent__at(p, slot);
 	__u32 k = cause__proto(proto);
 
 	busy__begin(&p->any, t0);
 	p->proto[k].id = 1;
 	busy__begin(&p->proto[k], t0);
-	if (slot < CAUSE_SLOTS)
-		busy__begin(&p->slot[slot], t0);
+	if (edge)
+		busy__begin(edge, t0);
 }
 
 static __always_inline void parent__end(struct cause_parent *p, __u32 proto, __u32 slot, __u64 now)
 {
+	struct cause_busy *edge = parent__at(p, slot);
+
 	busy__end(&p->any, now);
 	busy__end(&p->proto[cause__proto(proto)], now);
-	if (slot < CAUSE_SLOTS)
-		busy__end(&p->slot[slot], now);
+	if (edge)
+		busy__end(edge, now);
 }
 
 /* The request's place for an edge; CAUSE_SLOTS: there is none left. */
@@ -117,18 +129,26 @@ static __always_inline bool link__is_near(const struct conn *c)
 	return conn__proto(c) != PROTO_NATS;
 }
 
-static __always_inline int link__put(struct conn *c, const struct cause_link_key *key,
-				     const struct cause_link *l)
+/* Key and value on the stack: see scratch__again(). */
+static __noinline int link__put_far(const struct conn *c, __u64 id, const struct cause_link *l)
 {
-	struct cause_near *near = &c->cause.near[key->id & (CAUSE_NEAR - 1)];
+	struct cause_link_key key = {.cookie = c->cookie, .id = id};
+	struct cause_link copy = *l;
+
+	return bpf_map_update_elem(&cause_links, &key, &copy, BPF_ANY) ? -1 : 0;
+}
+
+static __always_inline int link__put(struct conn *c, __u64 id, const struct cause_link *l)
+{
+	struct cause_near *near = &c->cause.near[id & (CAUSE_NEAR - 1)];
 	__u64 used = *(volatile __u64 *)&near->used;
 
-	if (link__is_near(c) && (!used || used == key->id + 1)) {
+	if (link__is_near(c) && (!used || used == id + 1)) {
 		near->link = *l;
-		STORE_RELEASE(&near->used, key->id + 1);
+		STORE_RELEASE(&near->used, id + 1);
 		return 0;
 	}
-	if (bpf_map_update_elem(&cause_links, key, l, BPF_ANY))
+	if (link__put_far(c, id, l))
 		return -1;
 	__sync_fetch_and_add(&c->cause.far, 1);
 	return 0;
@@ -187,30 +207,31 @@ static __always_inline bool link__take(struct conn *c, const struct cause_link_k
 }
 
 /* Makes the call a call of the request. */
-__noinline int cause__link(struct conn *c, const struct cause_link_key *key, struct cause_link *l,
-			   __u32 route)
+__noinline int cause__link(struct conn *c, __u64 id, struct cause_link *l, __u32 route)
 {
 	struct cause_parent *p;
 	struct edge_val *v;
+	__u32 edge;
 	__u64 ref;
 
-	if (!c || !key || !l)
+	if (!c || !l)
 		return -1;
 	ref = l->parent;
 	p = bpf_map_lookup_elem(&cause_parents, &ref);
 	if (!p)
 		return -1;
-	l->edge = cause__edge(c, p, EDGE_LINKED, route);
-	l->slot = targ_parts && l->edge ? parent__slot(p, l->edge) : CAUSE_SLOTS;
-	if (link__put(c, key, l)) {
+	edge = cause__edge(c, p, EDGE_LINKED, route);
+	l->edge = edge;
+	l->slot = targ_parts && edge ? parent__slot(p, edge) : CAUSE_SLOTS;
+	if (link__put(c, id, l)) {
 		cause__count(CAUSE_LINKS_FULL);
 		return -1;
 	}
 	if (!targ_parts)
 		return 0;
 	parent__begin(p, conn__proto(c), l->slot, l->t0);
-	v = bpf_map_lookup_elem(&edges, &l->edge);
-	if (v && l->edge)
+	v = bpf_map_lookup_elem(&edges, &edge);
+	if (v && edge)
 		__sync_fetch_and_add(&v->calls, 1);
 	return 0;
 }
@@ -248,19 +269,17 @@ static __always_inline void conn__asks_for(struct conn *c, __u64 ref)
 /* A call begins: number or hash `id` on its connection. Its context: sent by the current task? */
 __noinline int cause__called(struct conn *c, __u64 id, __u32 route, __u64 t0, __u32 in_task)
 {
-	struct cause_link_key key = {.id = id};
 	struct cause_link l = {.t0 = t0};
 
 	if (!c)
 		return 0;
-	key.cookie = c->cookie;
 	c->cause.role = ROLE_CLIENT;
 	/* What leaves together has one cause. */
 	if (!c->cause.batch)
 		c->cause.batch = cause__whose(c, in_task) ?: CAUSE_UNKNOWN;
 	cause__count(c->cause.batch_why);
 	l.parent = c->cause.batch == CAUSE_UNKNOWN ? 0 : c->cause.batch;
-	if (l.parent && cause__link(c, &key, &l, route))
+	if (l.parent && cause__link(c, id, &l, route))
 		l.parent = 0;
 	conn__asks_for(c, l.parent ? l.parent : CAUSE_UNKNOWN);
 	if (!l.parent)
@@ -347,7 +366,7 @@ __noinline int cause__named(struct conn *c, __u32 seq, __u32 route, __u64 t0, __
 		return 0;
 	if (targ_parts)
 		cause__unlink(c, has ? &old : NULL);
-	if (!cause__link(c, &key, &l, route)) {
+	if (!cause__link(c, seq, &l, route)) {
 		cause__count(CAUSE_BY_ID);
 		c->cause.asking = c->cause.calls <= 1 ? l.parent : CAUSE_UNKNOWN;
 	}

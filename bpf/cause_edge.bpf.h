@@ -216,15 +216,12 @@ static __always_inline __u64 busy__close(struct cause_busy *b, __u64 now)
 
 /* ---- edges */
 
-/* Global, as the larger ones below: the verifier looks once, not at every place that calls. */
-__noinline __u32 edge__find(const struct edge_key *key)
+static __always_inline __u32 edge__find(const struct edge_key *key)
 {
 	__u32 zero = 0, id, *old;
 	struct cause_stats *s;
 	struct edge_val *v;
 
-	if (!key)
-		return 0;
 	old = bpf_map_lookup_elem(&edge_ids, key);
 	if (old)
 		return *old;
@@ -249,7 +246,10 @@ __noinline __u32 edge__find(const struct edge_key *key)
 	return 0;
 }
 
-/* The edge of a call; the connection remembers the last one. */
+/*
+ * The edge of a call; the connection remembers the last one. Global, as the larger ones below: the
+ * verifier looks once, not at every place that calls.
+ */
 __noinline __u32 cause__edge(struct conn *c, const struct cause_parent *p, __u32 kind, __u32 route)
 {
 	struct edge_key key = {.child_route = route, .kind = (__u8)kind};

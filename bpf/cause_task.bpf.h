@@ -17,22 +17,28 @@ static __always_inline struct cause_actor *actor__of(const struct task_struct *t
 	return a && a->born == t->start_time ? a : NULL;
 }
 
-/* What a new entry is: not on the stack, which is at its end here. */
-/* As words: user space does not know the type. */
+/* What new entries are: not on the stack, which is at its end here. */
+/* As words: user space does not know the types. */
 const volatile __u64 process_blank[sizeof(struct cause_process) / 8];
+const volatile __u64 actor_blank[sizeof(struct cause_actor) / 8];
 
 static __noinline struct cause_actor *actor__make(const struct task_struct *t)
 {
-	struct cause_actor blank = {.born = t->start_time, .tgid = (__u32)t->tgid};
 	__u32 pid = (__u32)t->pid, tgid = (__u32)t->tgid;
+	struct cause_actor *a;
 
 	cause_working = 1;
 	bpf_map_update_elem(&cause_processes, &tgid, (const void *)&process_blank, BPF_NOEXIST);
-	if (bpf_map_update_elem(&cause_actors, &pid, &blank, BPF_ANY)) {
+	if (bpf_map_update_elem(&cause_actors, &pid, (const void *)&actor_blank, BPF_ANY)) {
 		cause__count(CAUSE_ACTORS_FULL);
 		return NULL;
 	}
-	return bpf_map_lookup_elem(&cause_actors, &pid);
+	a = bpf_map_lookup_elem(&cause_actors, &pid);
+	if (a) {
+		a->born = t->start_time;
+		a->tgid = tgid;
+	}
+	return a;
 }
 
 static __always_inline struct cause_turns *actor__turns(struct cause_actor *a)

@@ -72,7 +72,7 @@ static __noinline __u32 feed__peek(wire_ctx *ctx, const struct lane_scratch *s)
 
 	if (n > FEED_PEEK)
 		n = FEED_PEEK;
-	if (n < 1 || wire_ctx__load(ctx, s->off, w, n))
+	if (n < 1 || wire_ctx__load(ctx, s->off, w, n, FEED_PEEK))
 		return PROTO_NATS;
 	if (peek__is_http(w[0], (__u8)w[1], n))
 		return PROTO_HTTP;

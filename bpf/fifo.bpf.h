@@ -163,8 +163,9 @@ struct {
 static __always_inline void fifo__put_far(struct conn *c, struct lane_scratch *s)
 {
 	struct fifo_far_key key = {.cookie = c->cookie, .seq = s->opening.seq};
+	__u32 at = s->opening.at; /* see scratch__again() */
 
-	bpf_map_update_elem(&fifo_far, &key, &s->opening.at, BPF_ANY);
+	bpf_map_update_elem(&fifo_far, &key, &at, BPF_ANY);
 }
 
 static __always_inline __u32 fifo__far_at(const struct conn *c, __u32 seq)

@@ -50,10 +50,13 @@ struct {
 
 const volatile __u64 targ_timeout_ns = 5000000000ULL;
 
-/* The set of an id for requests in direction `dir`. */
+/* The set of an id for requests in direction `dir`; to be masked. */
 static __always_inline __u32 flight__set(__u64 id, __u32 dir)
 {
-	return ((__u32)(id >> 20) & (FLIGHT_SETS / 2 - 1)) * 2 + (dir & 1);
+	__u32 set = ((__u32)(id >> 20) & (FLIGHT_SETS / 2 - 1)) * 2 + (dir & 1);
+
+	OPAQUE(set);
+	return set;
 }
 
 /* Requests that are asked here; the others were delivered here, perhaps to many. */
@@ -144,27 +147,33 @@ static __always_inline __u32 flight__why(struct conn *c, const struct flight *f,
 	return REASON_NOT_ANSWERED;
 }
 
-static __always_inline void flight__expire(struct wire_acct *a, struct conn *c, struct flight *slot,
-					   __u32 reason)
+/* A function of its own: its stack is then not under that of those who have nothing to expire. */
+static __noinline int flight__expire(struct wire_acct *a, struct conn *c, struct flight *slot,
+				     __u32 reason)
 {
 	struct flight f = *slot;
 
 	if (!f.id || __sync_val_compare_and_swap(&slot->id, f.id, 0) != f.id)
-		return;
-	flight__give_up(a, series__get(a, c, f.route, f.role, STATUS_UNANSWERED), &f,
-			flight__why(c, &f, reason));
+		return 0;
+	reason = flight__why(c, &f, reason);
+	flight__give_up(a, series__get(a, c, f.route, f.role, STATUS_UNANSWERED), &f, reason);
+	return 0;
 }
 
-/* Neither of the socket's own places had room. `val` is scratch memory: the stack is short. */
+/* Neither of the socket's own places had room. The value is in `scratch`: the stack is short. */
 static __always_inline void flight__open_overflow(struct wire_acct *a, struct conn *c,
-						  struct overflow_val *val, const struct flight *f)
+						  const struct lane_scratch *scratch,
+						  const struct flight *f)
 {
 	struct overflow_key key = {.cookie = c->cookie, .id = f->id};
+	struct lane_scratch *s = scratch__again(scratch);
 
-	val->flight = *f;
-	val->cgroup = c->cgroup;
-	val->proto = c->proto;
-	if (bpf_map_update_elem(&flight_overflow, &key, val, BPF_NOEXIST)) {
+	if (s) {
+		s->overflow.flight = *f;
+		s->overflow.cgroup = c->cgroup;
+		s->overflow.proto = c->proto;
+	}
+	if (!s || bpf_map_update_elem(&flight_overflow, &key, &s->overflow, BPF_NOEXIST)) {
 		a->dropped++;
 		a->reason[REASON_TABLE_FULL]++;
 		return;

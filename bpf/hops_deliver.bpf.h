@@ -87,7 +87,7 @@ struct hop_delivery {
 __noinline int hops__passed(struct hop_record *r, struct hop_work *w, __u32 i, __u32 spans)
 {
 	const struct hop_socket *sp;
-	__u32 at, from;
+	__u32 at, from, prev = i - 1;
 
 	if (!r || !w || i >= spans || spans > HOP_SPANS || i >= HOP_SPANS)
 		return 1;
@@ -101,7 +101,8 @@ __noinline int hops__passed(struct hop_record *r, struct hop_work *w, __u32 i, _
 	w->key.node[i] = sp->node;
 	w->key.link[i] = i ? (__u8)((i - 1) << 4 | (sp->tag & 15)) : 0;
 	w->before[i] = sp->request;
-	w->negative += i && sp->request < w->before[i - 1];
+	OPAQUE(prev); /* Linux 6.1 learns nothing from i != 0 */
+	w->negative += prev < HOP_SPANS && sp->request < w->before[prev];
 	w->cursor[i] = HOP_LIFE_IN(sp->life) ? *(volatile __u64 *)&sp->queue : HOP_UNKNOWN;
 	return 0;
 }
@@ -116,12 +117,14 @@ static long hops__next_passed(__u32 i, void *ctx)
 
 __noinline int hops__add_passed(struct hop_work *w, __u32 i, __u64 end)
 {
-	__u32 at;
+	__u32 at, prev = i - 1;
 
 	if (!w || i >= HOP_SPANS || i >= w->n)
 		return 1;
 	at = w->first + i * targ_hop_slots;
-	hops__add(at + HOP_IN_BEFORE, i ? w->before[i] - w->before[i - 1] : end - w->before[0]);
+	OPAQUE(prev);
+	hops__add(at + HOP_IN_BEFORE,
+		  prev < HOP_SPANS ? w->before[i] - w->before[prev] : end - w->before[0]);
 	if (w->cursor[i] != HOP_UNKNOWN)
 		hops__add(at + HOP_IN_QUEUE, w->cursor[i]);
 	return 0;
@@ -143,7 +146,7 @@ __noinline int hops__deliver(struct lane_scratch *s, struct conn *c, struct hop_
 	struct hop_delivery d;
 	struct hop_path *p;
 	struct hop_work *w;
-	__u32 n, link = gen_link & 0xff;
+	__u32 n, last, link = gen_link & 0xff;
 
 	if (!l || !c || !r || !e)
 		return 0;
@@ -151,27 +154,29 @@ __noinline int hops__deliver(struct lane_scratch *s, struct conn *c, struct hop_
 	hop_work__start(w, r, (__u16)(gen_link >> 8), STATUS_OK);
 	w->key.one_way = 1;
 	n = hop_work__back(w, r, link);
-	if (!n || n >= HOP_SPANS) {
+	last = n - 1;
+	OPAQUE(last);
+	if (last >= HOP_SPANS - 1) {
 		hops__count(s, HOP_NO_ORIGIN, 1);
 		return 0;
 	}
 	d.record = r;
 	d.work = w;
 	d.last = e->at;
-	d.spans = n;
+	d.spans = n = last + 1;
 	bpf_loop(n, hops__next_passed, &d, 0);
 	w->key.node[n] = (__u16)hops__node(s, c, e->role, 1);
-	w->key.link[n] = (__u8)((n - 1) << 4 | (link & 15));
+	w->key.link[n] = (__u8)(last << 4 | (link & 15));
 	w->before[n] = e->at;
 	w->cursor[n] = HOP_UNKNOWN;
-	w->negative += e->at < w->before[n - 1];
+	w->negative += e->at < w->before[last];
 	w->n = n + 1;
 	w->key.n = (__u8)(n + 1);
 	if (w->negative) {
 		hops__count(s, HOP_NEGATIVE, 1);
 		return 0;
 	}
-	p = hops__path(c, w, 1);
+	p = hops__path(s, c, w, 1);
 	if (!p) {
 		hops__count(s, HOP_PATHS_FULL, 1);
 		return 0;

@@ -77,14 +77,12 @@ __u32 hop_one_in SHARED = 0;  /* 0: none is taken by chance */
 
 /* ---- nodes */
 
-/* Global, as the larger ones below: the verifier looks once, not at every place that calls. */
-__noinline __u32 hops__learn_node(struct lane_scratch *s, const struct hop_node_key *key)
+/* Not global: an argument is no key to the verifier of Linux 6.1. See scratch__again(). */
+static __noinline __u32 hops__learn_node(struct lane_scratch *s, const struct hop_node_key *key)
 {
 	struct hop_node *n;
 	__u32 id, *old;
 
-	if (!s || !key)
-		return 0;
 	old = bpf_map_lookup_elem(&hop_node_ids, key);
 	if (old)
 		return *old;
@@ -200,7 +198,10 @@ static __always_inline void hop_work__keep(struct hop_work *w, const struct hop_
 	w->n = n + 1;
 }
 
-/* Span `i`, when all in front of it are placed. */
+/*
+ * Span `i`, when all in front of it are placed. Global, as the larger ones below: the verifier
+ * looks once, not at every place that calls.
+ */
 __noinline int hops__place(struct hop_record *r, struct hop_work *w, __u32 i)
 {
 	struct hop_socket *sp;
@@ -243,14 +244,17 @@ static __always_inline bool hop_path__is(const struct hop_path *p, const struct 
 	       a[5] == b[5];
 }
 
-/* Number + 1; 0: too many. */
-__noinline __u32 hops__learn_path(struct hop_work *w)
+/* Number + 1 of the path that the lane's work is of; 0: too many. See scratch__again(). */
+static __noinline __u32 hops__learn_path(const struct lane_scratch *s)
 {
+	struct hop_lane *l = hop_lane__of(s);
+	struct hop_work *w;
 	__u32 id, first, *old;
 	struct hop_path *p;
 
-	if (!w)
+	if (!l)
 		return 0;
+	w = &l->work;
 	old = bpf_map_lookup_elem(&hop_path_ids, &w->key);
 	if (old)
 		return *old + 1;
@@ -273,14 +277,15 @@ __noinline __u32 hops__learn_path(struct hop_work *w)
 	return old ? *old + 1 : 0;
 }
 
-static __always_inline struct hop_path *hops__path(struct conn *c, struct hop_work *w, __u32 at)
+static __always_inline struct hop_path *hops__path(const struct lane_scratch *s, struct conn *c,
+						   const struct hop_work *w, __u32 at)
 {
 	__u32 id = c->hops.path[at & 1];
 	struct hop_path *p = bpf_map_lookup_elem(&hop_paths, &id);
 
 	if (p && p->used && hop_path__is(p, &w->key))
 		return p;
-	id = hops__learn_path(w);
+	id = hops__learn_path(s);
 	if (!id--)
 		return NULL;
 	c->hops.path[at & 1] = (__u16)id;
@@ -446,7 +451,7 @@ __noinline int hops__add_up(struct lane_scratch *s, struct conn *c, struct hop_r
 		return 0;
 	}
 	w->key.n = (__u8)w->n;
-	p = hops__path(c, w, HOP_LIFE_IN(r->span[0].life));
+	p = hops__path(s, c, w, HOP_LIFE_IN(r->span[0].life));
 	if (p) {
 		__sync_fetch_and_add(&p->count, 1);
 		w->first = p->first;
@@ -557,18 +562,18 @@ __noinline int hops__close(struct lane_scratch *s, struct conn *c, struct hop_wa
 	r = bpf_map_lookup_elem(&hop_records, &at);
 	if (!r)
 		return 0;
-	i = hops__find_span(r, w, c, e);
-	asm volatile("" : "+r"(i)); /* clang knows its range, the verifier does not */
-	if (!i || i > HOP_SPANS)
+	i = hops__find_span(r, w, c, e) - 1;
+	OPAQUE(i); /* clang knows its range, the verifier does not */
+	if (i >= HOP_SPANS)
 		return 0;
-	sp = &r->span[i - 1];
+	sp = &r->span[i];
 	sp->tgid = c->tgid;
 	sp->node = (__u16)hops__node(s, c, e->role, HOP_LIFE_IN(sp->life));
 	STORE_RELEASE(&sp->reply, e->at); /* whoever ends the exchange finds the rest there */
-	if (i == 1)
+	if (!i)
 		hops__finish(s, c, w, r, e->status);
 	else
-		hops__wait(s, c, far, e, at << 8 | (i - 1));
+		hops__wait(s, c, far, e, at << 8 | i);
 	return 0;
 }
 

@@ -58,7 +58,7 @@ static __noinline int kept__copy(__u8 *to, const __u8 *from, __u32 n)
 	return 0;
 }
 
-static __always_inline int kept__take(const struct conn *c, __u32 dir, __u8 *to, __u32 n)
+static __noinline int kept__take(const struct conn *c, __u32 dir, __u8 *to, __u32 n)
 {
 	struct kept_key key = {.cookie = c->cookie, .dir = dir};
 	struct kept_val *v = bpf_map_lookup_elem(&kept_units, &key);

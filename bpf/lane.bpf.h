@@ -21,11 +21,11 @@
 
 /* Payload bytes pass through here: not mmapable, and wiped from time to time. */
 struct lane_scratch {
-	__u64 wiped; /* the lane's generation when nothing had passed since */
+	__u64 wiped;	      /* the lane's generation when nothing had passed since */
 	__u32 off;	      /* the segment: of its payload in the packet, and */
 	__u32 len;	      /* its bytes */
 	__u32 seq;	      /* of the first one on its connection; TLS: counted here */
-	__u32 lane;	      /* its number: whoever claimed the lane sets it */
+	__u32 lane;	      /* its number: scratch__of() */
 	struct flight flight; /* being opened */
 	struct flight closed;
 	struct overflow_val overflow;
@@ -66,6 +66,34 @@ struct {
 	__type(key, __u32);
 	__type(value, struct lane_scratch);
 } scratches SEC(".maps");
+
+/* The scratch memory of a lane that was claimed. */
+static __always_inline struct lane_scratch *scratch__of(__u32 lane)
+{
+	struct lane_scratch *s = bpf_map_lookup_elem(&scratches, &lane);
+
+	if (s)
+		s->lane = lane;
+	return s;
+}
+
+/*
+ * The same memory, as the map's. In a global function it is an argument, and as such no key or
+ * value for maps to the verifier of Linux 6.1.
+ */
+static __always_inline struct lane_scratch *scratch__again(const struct lane_scratch *s)
+{
+	__u32 lane = s->lane;
+
+	return bpf_map_lookup_elem(&scratches, &lane);
+}
+
+/*
+ * The compiler knows no longer what `v` may be, so that a check that follows stays. Linux 6.1's
+ * verifier needs the mask of an index behind OR and XOR of two registers, of whose result it knows
+ * nothing, and does not learn from `n != 0` that n is 1 at least.
+ */
+#define OPAQUE(v) asm volatile("" : "+r"(v))
 
 /* Runs that found no free lane. Atomic: there is no lane to count in. */
 __u64 lanes_busy SHARED = 0;

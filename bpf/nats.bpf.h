@@ -31,15 +31,30 @@ struct nats_io {
 static __always_inline int nats_io__load(struct nats_io *io, struct nats_run *r, __u32 off,
 					 __u32 at, __u32 n)
 {
-	return wire_ctx__load(io->ctx, io->off + off, r->win + at, n);
+	if (__builtin_constant_p(at)) /* the window's far end, for a few bytes */
+		return wire_ctx__load(io->ctx, io->off + off, r->win + at, n, NATS_WIN_SIZE - at);
+	OPAQUE(at);
+	if (at > NATS_WIN_SIZE - NATS_WIN_LOAD)
+		return -1;
+	return wire_ctx__load(io->ctx, io->off + off, r->win + at, n, NATS_WIN_LOAD);
+}
+
+/* Functions of their own, as for the streams: their stack is then not under that of all others. */
+static __noinline int nats__keep(const struct conn *c, const struct lane_scratch *scratch,
+				 __u32 dir, __u32 at)
+{
+	struct lane_scratch *s = scratch__again(scratch);
+
+	OPAQUE(at);
+	if (!s || at > NATS_WIN_MASK - NATS_UNIT_MAX)
+		return -1;
+	return kept__put(c, dir, s->run.win + at);
 }
 
 static __always_inline int nats_io__keep(struct nats_io *io, struct nats_run *r, __u32 at, __u32 n)
 {
-	(void)n;
-	if (at > NATS_WIN_MASK - NATS_UNIT_MAX)
-		return -1;
-	return kept__put(io->conn, io->dir, r->win + at);
+	(void)n, (void)r;
+	return nats__keep(io->conn, io->scratch, io->dir, at);
 }
 
 static __always_inline int nats_io__kept(struct nats_io *io, struct nats_run *r, __u32 at, __u32 n)
@@ -173,7 +188,7 @@ static __noinline void nats__hop_pass(wire_ctx *ctx, struct conn *c, struct wire
 
 	__builtin_memset(s->hop_head, 0, sizeof(s->hop_head));
 	n = n < HOP_HEAD ? n : HOP_HEAD;
-	if (at + n > s->len || (n && wire_ctx__load(ctx, s->off + at, s->hop_head, n))) {
+	if (at + n > s->len || (n && wire_ctx__load(ctx, s->off + at, s->hop_head, n, HOP_HEAD))) {
 		s->hops_cut++;
 		return;
 	}
@@ -266,7 +281,7 @@ static __noinline void nats__open_more(wire_ctx *ctx, struct conn *c, struct wir
 	}
 	c->flights = 1;
 	if (!flight__put(a, c, &t->set[flight__set(f->id, f->dir) & (FLIGHT_SETS - 1)], f))
-		flight__open_overflow(a, c, &s->overflow, f);
+		flight__open_overflow(a, c, s, f);
 }
 
 /* A message with a reply subject: an exchange begins. */

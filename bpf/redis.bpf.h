@@ -57,6 +57,9 @@ static __noinline __u32 redis__learn(struct lane_scratch *s, struct wire_acct *a
 {
 	__u32 end;
 
+	s = scratch__again(s);
+	if (!s)
+		return 0;
 	__builtin_memset(&s->norm, 0, sizeof(s->norm));
 	redis__spell(s, s->redis.name.word, REDIS_NAME_MAX);
 	if (!redis__is_name(s)) {

@@ -71,6 +71,9 @@ __noinline __u32 route__number(struct lane_scratch *s, struct wire_acct *a)
 
 	if (!s || !a)
 		return 0;
+	s = scratch__again(s);
+	if (!s)
+		return 0;
 	old = bpf_map_lookup_elem(&routes, s->norm.name);
 	if (old)
 		return *old;
@@ -146,13 +149,15 @@ static __always_inline __u32 route__of(struct lane_scratch *s, struct wire_acct 
 }
 
 /* Global, as others here: the verifier looks once, not at every call. */
-__noinline __u32 series__find(struct wire_acct *a, const struct series_key *key)
+__noinline __u32 series__find(struct wire_acct *a, const struct series_key *wanted)
 {
+	struct series_key copy, *key = &copy; /* see scratch__again() */
 	struct series_val *v;
 	__u32 id, *old;
 
-	if (!a || !key)
+	if (!a || !wanted)
 		return 0;
+	copy = *wanted;
 	old = bpf_map_lookup_elem(&series_ids, key);
 	if (old)
 		return *old;
@@ -189,9 +194,12 @@ static __always_inline struct series_val *series__get_part(struct wire_acct *a, 
 							   __u32 route, __u32 role, __u32 status,
 							   __u32 part)
 {
-	__u32 tag = route << 16 | part << 12 | role << 6 | status, id;
-	__u64 *slot = &c->series_cache[(tag ^ route ^ part << 2) & (CONN_CACHE - 1)], word = *slot;
+	__u32 tag = route << 16 | part << 12 | role << 6 | status, at = tag ^ route ^ part << 2, id;
+	__u64 *slot, word;
 
+	OPAQUE(at);
+	slot = &c->series_cache[at & (CONN_CACHE - 1)];
+	word = *slot;
 	if (word >> 32 == tag) {
 		id = (__u32)word;
 	} else {

@@ -18,12 +18,24 @@ typedef WIRE_CTX wire_ctx;
 struct flights;
 struct fifo_ring;
 
-/* n bytes (n > 0) from offset `off` to `to`. 0 or < 0. */
-static __always_inline int wire_ctx__load(wire_ctx *ctx, __u32 off, void *to, __u32 n);
+/* n bytes from offset `off` to `to`. 0 or < 0. */
+static __always_inline int wire_ctx__read(wire_ctx *ctx, __u32 off, void *to, __u32 n);
 /* Tables of a connection's exchanges; NULL: there is none, or it could not be made. */
 static __always_inline struct flights *wire_ctx__flights(wire_ctx *ctx, const struct conn *c,
 							 bool create);
 static __always_inline struct fifo_ring *wire_ctx__ring(wire_ctx *ctx, const struct conn *c,
 							bool create);
+
+/* wire_ctx__read() of 1 to `max` bytes, a constant. */
+static __always_inline int wire_ctx__load(wire_ctx *ctx, __u32 off, void *to, __u32 n, __u32 max)
+{
+	OPAQUE(n);
+	if (n > max)
+		return -1;
+	OPAQUE(n); /* or the compiler makes one of the two checks */
+	if ((__s32)n < 1)
+		return -1;
+	return wire_ctx__read(ctx, off, to, n);
+}
 
 #endif

@@ -18,16 +18,28 @@ struct stream_io {
 static __always_inline int stream_io__load(struct stream_io *io, struct stream_run *r, __u32 off,
 					   __u32 at, __u32 n)
 {
-	return wire_ctx__load(io->ctx, io->off + off, r->win + at, n);
+	OPAQUE(at);
+	if (at > STREAM_WIN_SIZE - STREAM_WIN_LOAD)
+		return -1;
+	return wire_ctx__load(io->ctx, io->off + off, r->win + at, n, STREAM_WIN_LOAD);
+}
+
+static __noinline int stream__keep(const struct conn *c, const struct lane_scratch *scratch,
+				   __u32 dir, __u32 at)
+{
+	struct lane_scratch *s = scratch__again(scratch);
+
+	OPAQUE(at);
+	if (!s || at > STREAM_WIN_MASK - STREAM_KEEP_MAX)
+		return -1;
+	return kept__put(c, dir, s->stream.win + at);
 }
 
 static __always_inline int stream_io__keep(struct stream_io *io, struct stream_run *r, __u32 at,
 					   __u32 n)
 {
-	(void)n;
-	if (at > STREAM_WIN_MASK - STREAM_KEEP_MAX)
-		return -1;
-	return kept__put(io->conn, io->dir, r->win + at);
+	(void)n, (void)r;
+	return stream__keep(io->conn, io->scratch, io->dir, at);
 }
 
 static __always_inline int stream_io__kept(struct stream_io *io, struct stream_run *r, __u32 at,

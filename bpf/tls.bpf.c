@@ -156,7 +156,7 @@ __u64 tls_numbers = 0;
 
 /* ---- what the framers need: source.bpf.h */
 
-static __always_inline int wire_ctx__load(wire_ctx *text, __u32 off, void *to, __u32 n)
+static __always_inline int wire_ctx__read(wire_ctx *text, __u32 off, void *to, __u32 n)
 {
 	if (!text)
 		return -1;
@@ -186,15 +186,19 @@ static __always_inline void *tls__table(void *map, const void *key, bool create)
 static __always_inline struct flights *wire_ctx__flights(wire_ctx *text, const struct conn *c,
 							 bool create)
 {
+	__u64 number = c->cookie; /* see scratch__again() */
+
 	USE(text);
-	return tls__table(&tls_flights, &c->cookie, create);
+	return tls__table(&tls_flights, &number, create);
 }
 
 static __always_inline struct fifo_ring *wire_ctx__ring(wire_ctx *text, const struct conn *c,
 							bool create)
 {
+	__u64 number = c->cookie;
+
 	USE(text);
-	return tls__table(&tls_rings, &c->cookie, create);
+	return tls__table(&tls_rings, &number, create);
 }
 
 /* ---- connections */
@@ -339,14 +343,13 @@ static __always_inline void tls__feed(struct tls_bytes *b)
 	}
 	if (c->attach_epoch != epoch)
 		conn__start_over(c, epoch);
-	scratch = bpf_map_lookup_elem(&scratches, &lane);
+	scratch = scratch__of(lane);
 	if (scratch && tls__wanted(b->conn, a)) {
 		if (conn__lock(c, dir, 0)) {
 			tls__tell_missed(b->conn, a, dir);
 			scratch->off = 0;
 			scratch->len = b->n;
 			scratch->seq = c->next_seq[dir];
-			scratch->lane = lane;
 			c->next_seq[dir] += b->n;
 			if (b->text.at)
 				feed__segment(&b->text, c, a, scratch, dir);
@@ -721,46 +724,36 @@ int BPF_PROG(tls_exit, struct task_struct *task)
 	return 0;
 }
 
-/* False: no lane was free, the next sweep will do. */
-static __always_inline bool tls__expire(struct tls_conn *t, struct expire_ctx *e, __u64 ended)
-{
-	struct conn *c = &t->conn;
-	__u32 lane;
-
-	e->conn = c;
-	e->acct = lane__claim(&lane);
-	if (!e->acct)
-		return false;
-	lane |= (__u32)(ended - 1); /* none, where it has not ended */
-	e->scratch = bpf_map_lookup_elem(&scratches, &lane);
-	if (e->scratch)
-		e->scratch->lane = lane;
-	if (c->flights && proto__is_stream(c->proto))
-		e->ring = bpf_map_lookup_elem(&tls_rings, &c->cookie);
-	else if (c->flights)
-		e->flights = bpf_map_lookup_elem(&tls_flights, &c->cookie);
-	expire__conn(e);
-	if (e->reason == REASON_CLOSED)
-		expire__overflowed(e);
-	/* Or the lane's next user hears them, of its own connection. */
-	if (targ_tree && e->scratch && e->scratch->n_events)
-		cause__hear(e->acct, c, e->scratch, 0);
-	if (targ_hops && e->scratch && hops__told(e->scratch))
-		hops__hear(e->scratch, c, NULL, HOP_NO_SEQ);
-	lane__release(e->acct);
-	return true;
-}
-
 __u32 tls_reasons[2] = {REASON_TIMEOUT, REASON_CLOSED};
+
+/* A function of its own: its stack is then not under that of all who are told. */
+static __noinline int tls__expire(struct conn *c, struct wire_acct *a, struct lane_scratch *s,
+				  __u64 ended)
+{
+	struct expire_ctx e = {.conn = c, .acct = a, .scratch = s};
+
+	e.before = expire__ago(targ_timeout_ns) | (0 - ended);
+	e.reason = *(volatile __u32 *)&tls_reasons[ended & 1];
+	if (c->flights && proto__is_stream(c->proto))
+		e.ring = bpf_map_lookup_elem(&tls_rings, &c->cookie);
+	else if (c->flights)
+		e.flights = bpf_map_lookup_elem(&tls_flights, &c->cookie);
+	expire__conn(&e);
+	if (e.reason == REASON_CLOSED)
+		expire__overflowed(&e);
+	return 0;
+}
 
 /* Read by userspace from time to time, for connections and for those that ended. */
 SEC("iter/bpf_map_elem")
 int tls_sweep(struct bpf_iter__bpf_map_elem *ctx)
 {
 	struct tls_key *at = ctx->key, key;
-	struct expire_ctx e = {};
+	struct lane_scratch *s;
+	struct wire_acct *a;
 	struct tls_conn *t;
 	__u64 ended;
+	__u32 lane;
 
 	if (!at)
 		return 0;
@@ -770,9 +763,19 @@ int tls_sweep(struct bpf_iter__bpf_map_elem *ctx)
 	t = bpf_map_lookup_elem(&tls_conns, &key);
 	if (!t || t->conn.proto < PROTO_NATS)
 		return 0;
-	e.before = expire__ago(targ_timeout_ns) | (0 - ended);
-	e.reason = *(volatile __u32 *)&tls_reasons[ended];
-	if (tls__expire(t, &e, ended) && ended) {
+	a = lane__claim(&lane);
+	if (!a) /* the next sweep will do */
+		return 0;
+	lane |= (__u32)(ended - 1); /* none, where it has not ended */
+	s = scratch__of(lane);
+	tls__expire(&t->conn, a, s, ended);
+	/* Or the lane's next user hears them, of its own connection. */
+	if (targ_tree && s && s->n_events)
+		cause__hear(a, &t->conn, s, 0);
+	if (targ_hops && s && hops__told(s))
+		hops__hear(s, &t->conn, NULL, HOP_NO_SEQ);
+	lane__release(a);
+	if (ended) {
 		bpf_map_delete_elem(&tls_rings, &key.object);
 		bpf_map_delete_elem(&tls_flights, &key.object);
 		bpf_map_delete_elem(&tls_conns, &key);

@@ -87,7 +87,7 @@ static __always_inline int segment__read(struct __sk_buff *skb, struct segment *
 	return 1;
 }
 
-static __always_inline int wire_ctx__load(struct __sk_buff *skb, __u32 off, void *to, __u32 n)
+static __always_inline int wire_ctx__read(struct __sk_buff *skb, __u32 off, void *to, __u32 n)
 {
 	return bpf_skb_load_bytes(skb, off, to, n);
 }
@@ -211,14 +211,13 @@ static __always_inline void segment__pass(struct __sk_buff *skb, struct conn *c,
 	}
 	if (c->attach_epoch != epoch)
 		conn__start_over(c, epoch);
-	scratch = bpf_map_lookup_elem(&scratches, &lane);
+	scratch = scratch__of(lane);
 	if (scratch && conn__wanted(c, a, dir)) {
 		if (conn__lock(c, dir, s->seq)) {
 			if (conn__in_order(c, a, dir, s)) {
 				scratch->off = s->off;
 				scratch->len = s->len;
 				scratch->seq = s->seq;
-				scratch->lane = lane;
 				feed__segment(skb, c, a, scratch, dir);
 				if (targ_tree && scratch->n_events)
 					cause__hear(a, c, scratch,
@@ -314,9 +313,7 @@ int BPF_PROG(wire_destroy, struct sock *sk)
 	e.acct = lane__claim(&lane);
 	if (!e.acct)
 		return 0;
-	e.scratch = bpf_map_lookup_elem(&scratches, &lane);
-	if (e.scratch)
-		e.scratch->lane = lane;
+	e.scratch = scratch__of(lane);
 	expire__tables(&e, sk);
 	expire__conn(&e);
 	expire__overflowed(&e);

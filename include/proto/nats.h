@@ -108,21 +108,33 @@ struct nats_unit {
 #define NATS_GET(x)    (*(volatile __typeof__(x) *)&(x))
 #define NATS_PUT(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
 
+/*
+ * A window position. Its mask stays, whatever the compiler knows of it: Linux 6.1's verifier
+ * forgets what it had learnt when a register goes through the stack.
+ */
+NATS_INLINE __u32 nats__at(__u32 at)
+{
+#ifdef __bpf__
+	asm volatile("" : "+r"(at));
+#endif
+	return at & NATS_WIN_MASK;
+}
+
 NATS_INLINE __u64 nats__load64(const __u8 *win, __u32 at)
 {
 #ifdef __bpf__
-	return *(const __u64 *)(win + (at & NATS_WIN_MASK));
+	return *(const __u64 *)(win + nats__at(at));
 #else
 	__u64 v;
 
-	__builtin_memcpy(&v, win + (at & NATS_WIN_MASK), sizeof(v));
+	__builtin_memcpy(&v, win + nats__at(at), sizeof(v));
 	return v;
 #endif
 }
 
 NATS_INLINE __u8 nats__byte(const __u8 *win, __u32 at)
 {
-	return win[at & NATS_WIN_MASK];
+	return win[nats__at(at)];
 }
 
 #define NATS_ONES  0x0101010101010101ULL

@@ -88,21 +88,30 @@ struct stream_run {
 #define STREAM_ONES  0x0101010101010101ULL
 #define STREAM_HIGHS 0x8080808080808080ULL
 
+/* A window position. See nats__at(). */
+STREAM_INLINE __u32 stream__at(__u32 at)
+{
+#ifdef __bpf__
+	asm volatile("" : "+r"(at));
+#endif
+	return at & STREAM_WIN_MASK;
+}
+
 STREAM_INLINE __u64 stream__load64(const __u8 *win, __u32 at)
 {
 #ifdef __bpf__
-	return *(const __u64 *)(win + (at & STREAM_WIN_MASK));
+	return *(const __u64 *)(win + stream__at(at));
 #else
 	__u64 v;
 
-	__builtin_memcpy(&v, win + (at & STREAM_WIN_MASK), sizeof(v));
+	__builtin_memcpy(&v, win + stream__at(at), sizeof(v));
 	return v;
 #endif
 }
 
 STREAM_INLINE __u8 stream__byte(const __u8 *win, __u32 at)
 {
-	return win[at & STREAM_WIN_MASK];
+	return win[stream__at(at)];
 }
 
 /* 0x80 in every byte of x that is c; exact for each byte (no borrow between bytes). */

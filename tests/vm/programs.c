@@ -6,11 +6,11 @@
  *	object  program  variant  loaded|refused|absent  attached|refused|-  instructions  message
  *
  * PROGRAMS_LOG=LINES in the environment: as many of the verifier's last lines of those that are
- * refused, on stderr.
+ * refused, on stderr. PROGRAMS_ONLY=NAME: this program alone.
  *
  * Instructions are those that the verifier went through, by its own log (Linux 4.x on), also where
- * it refused. "absent": the kernel lacks this kind of attachment altogether. VARIABLE is set before
- * loading, as the commands do: an integer in .rodata.
+ * it refused. "absent": the kernel lacks this kind of attachment altogether, or the tracepoint.
+ * VARIABLE is set before loading, as the commands do: an integer in .rodata.
  */
 #define _GNU_SOURCE
 #include <bpf/bpf.h>
@@ -240,6 +240,15 @@ static void print(const struct result *r)
 	fflush(stdout);
 }
 
+/* Programs for other things have theirs. */
+static bool has_tracepoint(const struct bpf_program *prog)
+{
+	const char *section = bpf_program__section_name(prog);
+
+	return strncmp(section, "tp_btf/", 7) ||
+	       libbpf_find_vmlinux_btf_id(section + 7, BPF_TRACE_RAW_TP) > 0;
+}
+
 /* The object anew with this program only: what one lacks is not another's fault. */
 static int try_one(const char *path, const char *object, const char *variables, const char *name,
 		   const char *variant, enum uprobe_how how)
@@ -270,7 +279,8 @@ static int try_one(const char *path, const char *object, const char *variables, 
 	bpf_program__set_log_buf(prog, log_text, LOG_BYTES);
 	if (bpf_program__type(prog) == BPF_PROG_TYPE_KPROBE)
 		uprobes__prepare(prog, how, end);
-	r.absent = bpf_program__type(prog) == BPF_PROG_TYPE_KPROBE && how > uprobes__best();
+	r.absent = !has_tracepoint(prog) ||
+		   (bpf_program__type(prog) == BPF_PROG_TYPE_KPROBE && how > uprobes__best());
 	if (r.absent) {
 		r.instructions = -1;
 		print(&r);
@@ -321,6 +331,7 @@ static int try_program(const char *path, const char *object, const char *given,
 static int try_object(const char *arg)
 {
 	char copy[1024], object[64], *variant, *variables;
+	const char *only = getenv("PROGRAMS_ONLY");
 	struct bpf_program *p;
 	struct bpf_object *obj;
 	const char *base;
@@ -342,6 +353,8 @@ static int try_object(const char *arg)
 	}
 	bpf_object__for_each_program(p, obj)
 	{
+		if (only && strcmp(only, bpf_program__name(p)))
+			continue;
 		err = try_program(copy, object, variant ? variant : "-", variables ? variables : "",
 				  p);
 		if (err)
