@@ -220,7 +220,8 @@ $(O)/tests/vm/programs: $(O)/tests/vm/programs.o $(LIB)
 	$(say) LINK $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS)
 
-vm-programs: all $(O)/tests/vm/programs $(addprefix $(O)/tests/targets/,mem_shapes two_sites)
+vm-programs: all $(O)/tests/vm/programs $(addprefix $(O)/tests/targets/,mem_shapes two_sites) \
+		$(O)/tests/e2e/tools/flood
 
 demo:
 	@scripts/deps build run

@@ -117,6 +117,29 @@ struct {
 } conns SEC(".maps");
 
 /*
+ * `lost_ns` of connections with exchanges in the overflow map (flight.bpf.h): their sockets are not
+ * at hand when those are given up.
+ */
+struct conn_lost {
+	__u64 ns[2];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64); /* cookie */
+	__type(value, struct conn_lost);
+} conns_lost SEC(".maps");
+
+/* The direction missed or passed over bytes. */
+static __always_inline void conn__lost(struct conn *c, __u32 dir)
+{
+	c->lost_ns[dir & 1] = bpf_ktime_get_ns();
+	if (*(volatile __u32 *)&c->overflow)
+		bpf_map_update_elem(&conns_lost, &c->cookie, c->lost_ns, BPF_ANY);
+}
+
+/*
  * BPF_PROG_TEST_RUN makes a new socket for every run. For the tests, and only for them, the state
  * of some connections is kept in an array; a connection is the sum of its ports.
  */
@@ -344,7 +367,8 @@ static __noinline void conn__start_over(struct conn *c, __u32 epoch)
 		c->fresh = 0;
 	c->attach_epoch = epoch;
 	c->has_seq[IN] = c->has_seq[OUT] = 0;
-	c->lost_ns[IN] = c->lost_ns[OUT] = bpf_ktime_get_ns();
+	conn__lost(c, IN);
+	conn__lost(c, OUT);
 	if (c->proto == PROTO_HTTP || c->proto == PROTO_REDIS) {
 		stream_conn__start_over(&c->stream, c->proto);
 		return;

@@ -146,6 +146,17 @@ static __always_inline void expire__conn(struct expire_ctx *e)
 		bpf_loop(FLIGHT_SLOTS, expire__slot, e, 0);
 }
 
+/* See flight__why(). */
+static __always_inline __u32 expire__why(const struct overflow_key *k, const struct flight *f,
+					 __u32 reason)
+{
+	const struct conn_lost *lost = bpf_map_lookup_elem(&conns_lost, &k->cookie);
+
+	if (lost && lost->ns[!(f->dir & 1)] > f->t0)
+		return REASON_GAP_LOST;
+	return reason == REASON_TIMEOUT && !role__asks(f->role) ? REASON_NOT_ANSWERED : reason;
+}
+
 static long expire__overflow(struct bpf_map *map, const void *key, void *value, void *ctx)
 {
 	struct expire_ctx *e = ctx;
@@ -164,8 +175,7 @@ static long expire__overflow(struct bpf_map *map, const void *key, void *value, 
 		return 0;
 	id = series__find(e->acct, &sk);
 	flight__give_up(e->acct, bpf_map_lookup_elem(&series, &id), &f,
-			e->reason == REASON_TIMEOUT && !role__asks(f.role) ? REASON_NOT_ANSWERED
-									   : e->reason);
+			expire__why(k, &f, e->reason));
 	return 0;
 }
 
@@ -176,6 +186,7 @@ static __always_inline void expire__overflowed(struct expire_ctx *e)
 		return;
 	e->cookie = e->conn->cookie;
 	bpf_for_each_map_elem(&flight_overflow, expire__overflow, e, 0);
+	bpf_map_delete_elem(&conns_lost, &e->cookie);
 }
 
 #endif

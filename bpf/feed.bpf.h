@@ -161,7 +161,7 @@ static __always_inline void feed__account(struct conn *c, struct wire_acct *a, _
 	acct__unparsed(a, resync, REASON_RESYNC);
 	acct__unparsed(a, bad, REASON_BAD);
 	acct__unparsed(a, refused, REASON_REFUSED);
-	c->lost_ns[dir & 1] = bpf_ktime_get_ns();
+	conn__lost(c, dir);
 }
 
 /* Bytes that did not pass: the direction's place may be lost with them. */
@@ -193,7 +193,7 @@ static __noinline void conn__missed(struct conn *c, struct wire_acct *a, __u32 d
 		return;
 	}
 	if (lost) {
-		c->lost_ns[dir & 1] = bpf_ktime_get_ns();
+		conn__lost(c, dir);
 		if (synced) {
 			a->bytes_framed -= kept;
 			acct__unparsed(a, kept, reason);

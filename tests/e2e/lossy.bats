@@ -60,16 +60,19 @@ books() {
 		'all | .["client ok"] + .["broker_out ok"] <= 2 * $n' \
 		'all as $v | .accounting | $v["client ok"] + $v["broker_out ok"] <= 2 * $n and
 			.seen + .orphans == 4 * $n and .matched + .dropped + .orphans == 4 * $n' \
-		'.accounting.reasons.retransmitted > 0'
+		'.accounting.reasons | .retransmitted > 0 and .gap > 0' '.accounting | .orphans > 0 and .dropped > 0'
 	within t all
 }
 
 @test "a veth that loses 2 % of the packets: every exchange that is missing somewhere is counted" {
-	local p=z01 n=8000 port
+	local p=z01 n=40000 port
 	need_command nft
 	netns here
 	netns there
 	netns_join here 10.77.0.1 there 10.77.0.2
+	# Packets as on a wire: with large ones, what is lost is mostly all that there was.
+	in_netns here ip link set to-there gso_max_segs 1
+	in_netns there ip link set to-here gso_max_segs 1
 	broker_there
 	trace_start t --port "$port" --timeout 60 -i 0.2
 	for where in here there; do
@@ -82,7 +85,7 @@ books() {
 			}
 		E
 	done
-	floods_here inflight=20
+	floods_here inflight=300
 	in_netns here nft list table inet lossy | grep -Eq 'packets [1-9]'
 	wait_until 10 settled t
 	trace_stop t
@@ -103,7 +106,6 @@ books() {
 	stop link || true
 	expect "$(out_of link)" '.dropped > 10 and .swapped > 100 and .twice > 100'
 	books
-	check t identity '.accounting.reasons.gap > 0'
 }
 
 @test "the peer's namespace vanishes with requests in flight: unanswered in time, and nothing is kept" {

@@ -2,7 +2,9 @@
 # What `hopscope hops` makes of a record: the last line of `hops -d 12 -i 12 --slowest 2 --sched
 # --json` beside RPC through a cluster of three, some of it through socat and ssh (four of the 41
 # ways, and without `series` and the like). No root, no kernel.
-# UPDATE=1 bats hops.bats writes hops.txt, .md and .svg anew: read the difference, and look at the
+# hops_deliveries.json is the same of `hops --deliveries --sched --slowest 1` beside two nats-servers in
+# a cluster: 2,000 messages to a subscriber at each, and 500 requests.
+# UPDATE=1 bats hops.bats writes the .txt, .md and .svg files anew: read the difference, and look at the
 # picture, before you commit it.
 
 bats_require_minimum_version 1.5.0
@@ -45,6 +47,26 @@ assert_printable() {
 	if command -v xmllint >/dev/null; then
 		xmllint --noout "$tmp/svg"
 	fi
+}
+
+@test "a record of deliveries, beside exchanges" {
+	record=$BATS_TEST_DIRNAME/hops_deliveries.json
+	"$HOPSCOPE" hops --from "$record" --md "$tmp/md" --svg "$tmp/svg" >"$tmp/txt"
+	golden hops_deliveries.txt <"$tmp/txt"
+	golden hops_deliveries.md <"$tmp/md"
+	golden hops_deliveries.svg <"$tmp/svg"
+	"$HOPSCOPE" hops --from "$record" --json | jq -cS . | cmp - <(jq -cS . "$record")
+	# Each message reached both subscribers, by one way each; there is only the way there.
+	jq -e '[.hops[] | select(.one_way) | .count] == [2000, 2000] and .hop_accounting.delivered == 4000 and
+		.hop_accounting.complete == 500 and ([.hops[] | select(.one_way) | .edges[].direction] | unique) == ["there"] and
+		all(.hops[]; (([.edges[].mean_ns] | add) - .rtt_mean_ns | fabs) < 1 and .residual_p50_ns == 0)' "$record"
+	[ "$(grep -c 'orders\.created.*: 2,000 deliveries, way [12] of 2 (50\.0 %)' "$tmp/txt")" = 2 ]
+	grep -q '^followed hop by hop: 500 exchanges, 4,000 deliveries' "$tmp/txt"
+	# Without the field they are taken for exchanges, of which there is no way back: not a record.
+	variant 'del(.hops[].one_way)'
+	run --separate-stderr "$HOPSCOPE" hops --from "$tmp/record"
+	[ "$status" = 1 ]
+	[[ $stderr == *"hops[0]: 'edges' are not those of 'spans'"* ]]
 }
 
 @test "the picture of the README is what two of the ways look like now" {

@@ -173,7 +173,7 @@ static void names_of_a_path(void **state)
 		{"pub", "/", 4222, ROLE_CLIENT, 0, HOP_NONE, false},
 		{"sub", "/", 4222, ROLE_SERVICE, 0, HOP_OPAQUE, true},
 	};
-	static const uint64_t at[] = {0, 700};
+	static const uint64_t at[HOP_SPANS] = {0, 700};
 	struct hops_path p[3] = {path_of(sockets, N_SOCKETS, "b"), path_of(sockets, 4, "a"),
 				 path_of(tunnel, 2, "c")};
 	struct hops h = {.on = true, .paths = p, .n_paths = 3};
@@ -373,7 +373,7 @@ static void assert_has(const char *text, const char *what)
 /* One subject, that is asked for an answer, too: to each subscriber its own way. */
 static struct waterfalls deliveries(struct hops_path p[3])
 {
-	static const uint64_t at[] = {0, 1000, 5000, 8000};
+	static const uint64_t at[HOP_SPANS] = {0, 1000, 5000, 8000};
 	struct hops h = {.on = true, .paths = p, .n_paths = 3};
 	struct waterfalls w;
 	uint64_t r = 1;

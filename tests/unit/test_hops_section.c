@@ -23,7 +23,7 @@ static const struct socket near_way[] = {
 	{"load", "/t/load", 4222, ROLE_CLIENT, 0, HOP_NONE, false},
 	{"svc", "/t/svc", 4222, ROLE_SERVICE, 0, HOP_NETWORK, true},
 };
-static const uint64_t near_request[] = {0, 100}, near_reply[] = {1000, 400};
+static const uint64_t near_request[HOP_SPANS] = {0, 100}, near_reply[HOP_SPANS] = {1000, 400};
 
 /* 3,000 ns: 1,800 in the broker, 800 in the service. */
 static const struct socket far_way[] = {
@@ -32,7 +32,8 @@ static const struct socket far_way[] = {
 	{"nats-server", "/t/n1", 4222, ROLE_BROKER_OUT, 1, HOP_PROCESS, false},
 	{"svc", "/t/svc", 4222, ROLE_SERVICE, 2, HOP_NETWORK, true},
 };
-static const uint64_t far_request[] = {0, 100, 1000, 1100}, far_reply[] = {3000, 2900, 2000, 1900};
+static const uint64_t far_request[HOP_SPANS] = {0, 100, 1000, 1100},
+		      far_reply[HOP_SPANS] = {3000, 2900, 2000, 1900};
 
 /* A phase in which the near way was taken three times and the far one once. */
 static json_t *a_phase(const char *path, double succeeded)
