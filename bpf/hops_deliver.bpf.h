@@ -34,6 +34,9 @@ __noinline __u32 hops__origin(struct hop_record *r, struct conn *c, const struct
 		return HOP_NO_LINK;
 	for (k = 0; k < HOP_SPANS; k++) {
 		j = HOP_SPANS - 1 - k;
+		OPAQUE(j); /* or clang counts down from behind the last, which Linux 7.2 refuses */
+		if (j >= HOP_SPANS)
+			break;
 		sp = &r->span[j];
 		if (HOP_LIFE_GEN(sp->life) != (__u16)gen)
 			continue;
