@@ -56,9 +56,7 @@ int text__print(struct text *t, FILE *out)
 
 	if (t->failed)
 		err = -ENOMEM;
-	else if (t->len && fwrite(t->data, 1, t->len, out) != t->len)
-		err = -EIO;
-	else if (fflush(out))
+	else if ((t->len && fwrite(t->data, 1, t->len, out) != t->len) || fflush(out))
 		err = -EIO;
 	text__free(t);
 	return err;
