@@ -327,7 +327,9 @@ static int worker__follow(pid_t parent)
 {
 	pid_t before = getppid();
 
-	if (prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL) < 0)
+	/* The program was /proc/self/exe: it would be called "exe" in waterfalls. */
+	if (prctl(PR_SET_NAME, "hopscope") < 0 ||
+	    prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL) < 0)
 		return -errno;
 	if (getppid() != (parent ? parent : before))
 		return -ESRCH;
