@@ -8,6 +8,7 @@
 
 #include "model/hist.h"
 #include "model/verdict.h"
+#include "out/hops.h"
 #include "out/json.h"
 #include "out/session.h"
 #include "out/session_fields.h"
@@ -170,6 +171,18 @@ static int check_latency(struct walk *w, const json_t *o)
 	return 0;
 }
 
+/* What cannot be read was measured all the same: it is no NO DATA. */
+static int check_hops(struct walk *w, const json_t *phase)
+{
+	struct waterfalls hops;
+	char why[160];
+
+	if (hops_json__load(&hops, phase, why, sizeof(why)))
+		return wrong(w, why);
+	waterfalls__free(&hops);
+	return 0;
+}
+
 static int check_object(struct walk *w, const json_t *o, const struct field *fields)
 {
 	if (!json_is_object(o))
@@ -187,7 +200,9 @@ static int check_object(struct walk *w, const json_t *o, const struct field *fie
 			return err;
 		leave(w, mark);
 	}
-	return fields == session_latency_fields ? check_latency(w, o) : 0;
+	if (fields == session_latency_fields)
+		return check_latency(w, o);
+	return fields == session_phase_fields ? check_hops(w, o) : 0;
 }
 
 int session__check(const json_t *session, char *err, size_t err_len)

@@ -310,7 +310,7 @@ static const struct field tcp_fields[] = {
 	{NULL, 0, NULL},
 };
 
-static const struct field phase_fields[] = {
+const struct field session_phase_fields[] = {
 	{"name", TEXT, NULL},
 	{"kind", TEXT, NULL},
 	{"path", TEXT, NULL},
@@ -369,6 +369,7 @@ static const struct field phase_fields[] = {
 	{"segments", COUNT, NULL},
 	{"retransmits", COUNT, NULL},
 	{"residence", OBJECT, residence_fields},
+	{"hop_accounting", COUNTS, NULL},
 	{NULL, 0, NULL},
 };
 
@@ -470,7 +471,7 @@ const struct field session_fields[] = {
 	{"incomplete_reason", TEXT, NULL},
 	{"environment", OBJECT, environment_fields},
 	{"configuration", PAIRS, NULL},
-	{"phases", LIST, phase_fields},
+	{"phases", LIST, session_phase_fields},
 	{"differences", LIST, difference_fields},
 	{"series", LIST, series_fields},
 	{"accounting", OBJECT, accounting_fields},

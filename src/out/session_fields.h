@@ -32,5 +32,7 @@ struct field {
 extern const struct field session_fields[];
 /* Of a LATENCY, whose buckets are counted. */
 extern const struct field session_latency_fields[];
+/* Of a phase, whose hops are read (out/hops.h). */
+extern const struct field session_phase_fields[];
 
 #endif
