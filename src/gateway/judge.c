@@ -232,6 +232,12 @@ static bool is_outside(const struct gw_phase *p, const struct gw_bucket *b)
 	       (f->judged && f->recovery.recovered && since >= f->recovery.from_fault_s);
 }
 
+/* What it costs to follow calls hop by hop is in no other figure. */
+static bool is_for_availability(const struct gw_phase *p)
+{
+	return p->ran && p->kind != GW_HOPS;
+}
+
 void gwrun__available(const struct gwrun *r, uint64_t *succeeded, uint64_t *due, double *seconds)
 {
 	size_t i, k;
@@ -241,7 +247,7 @@ void gwrun__available(const struct gwrun *r, uint64_t *succeeded, uint64_t *due,
 	for (i = 0; i < r->n_phases; i++) {
 		const struct gw_phase *p = r->phases[i];
 
-		if (!p->ran)
+		if (!is_for_availability(p))
 			continue;
 		if (!p->n_buckets) {
 			*succeeded += p->succeeded;
@@ -296,7 +302,7 @@ static void judge_run(struct gwrun *r, const struct gw_target *t)
 	}
 	target__judge(target, &e);
 	for (i = 0; i < r->n_phases && t->metric == GW_AVAILABILITY; i++)
-		if (r->phases[i]->ran)
+		if (is_for_availability(r->phases[i]))
 			check_sent(r, target, r->phases[i]);
 	if (t->metric == GW_LEAKS && r->gateway.service[GATEWAY_API].starts > 1)
 		target__invalidate(target, "claude-api was started again: what it had counted "

@@ -27,8 +27,6 @@ static void take_leave(void *run)
 	r->has_counters = !gateway__counters(&r->gateway, &r->counters);
 	r->has_status = !gateway__status(&r->gateway, &r->status);
 	gwrun__health(r, false);
-	gwrun__sample(r);
-	gwrun__judge_growth(r);
 }
 
 static int measure(void *run)
@@ -36,6 +34,9 @@ static int measure(void *run)
 	struct gwrun *r = run;
 	int err = gwrun__phases(r);
 
+	/* What it costs to follow calls is in no reading. */
+	gwrun__end_sampler(r);
+	gwrun__judge_growth(r);
 	course__read_last(&r->course);
 	return err ? err : gwrun__run_hops(r);
 }

@@ -179,11 +179,11 @@ int gw_phase__drive(struct gwrun *r, struct gw_phase *p, uint64_t calls, unsigne
 /* phase_rate.c: what was carried and sent, of "calls" [[due, start, end, code], ..]. */
 void gw_phase__take_calls(struct gw_phase *p, const json_t *calls);
 
-/* sampler.c. Starts it; then it is called by the watch. */
+/* sampler.c. Starts it; then it is called by the watch, until it is ended. */
 void gwrun__on_time(void *run);
 void gwrun__start_sampler(struct gwrun *r);
-/* Reads all containers now. */
-void gwrun__sample(struct gwrun *r);
+/* Reads all containers once more. */
+void gwrun__end_sampler(struct gwrun *r);
 /* What a container used between two moments of the run. */
 struct gw_use {
 	double cpu_percent, cpu_percent_max; /* of one processor; NaN: not known */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* What each container holds and uses, read again and again over the whole run. */
+/* What each container holds and uses, read again and again until calls are followed hop by hop. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,7 +73,7 @@ static void sample(struct gwrun *r, struct gw_container *c)
 	};
 }
 
-void gwrun__sample(struct gwrun *r)
+static void sample_all(struct gwrun *r)
 {
 	int id;
 
@@ -88,7 +88,7 @@ void gwrun__on_time(void *run)
 	uint64_t now = clock__now(), fault;
 
 	if (now >= r->next_sample_ns) {
-		gwrun__sample(r);
+		sample_all(r);
 		/* A gateway that was killed speaks TLS in new processes. */
 		if (r->course.wire)
 			wire__notice(r->course.wire);
@@ -106,6 +106,12 @@ void gwrun__start_sampler(struct gwrun *r)
 	r->next_sample_ns = clock__now();
 	r->course.watch.on_time = gwrun__on_time;
 	r->course.watch.next_ns = r->next_sample_ns;
+}
+
+void gwrun__end_sampler(struct gwrun *r)
+{
+	sample_all(r);
+	r->course.watch.next_ns = 0;
 }
 
 /* Percent of one processor between two readings. */

@@ -27,7 +27,7 @@ static void add_definitions(struct text *out)
 		"normal ones in a row is the recovery. Noise can delay it, and a bucket is what it "
 		"is known to.\n"
 		"- **Availability** counts the requests that were due before a fault, or after the "
-		"recovery from it, and those of the other phases.\n"
+		"recovery from it, and those of the other phases but hop by hop.\n"
 		"- **Masking** is judged by both ends: the API's stand-in looks for identifiers in "
 		"what reaches it, the client for its own in what comes back. The API counts from "
 		"its start, requests that belong to no phase included (to warm up, to measure the "

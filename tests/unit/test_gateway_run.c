@@ -158,6 +158,7 @@ static void availability_is_outside_faults(void **state)
 				    .attempted = 50,
 				    .succeeded = 49,
 				    .duration_s = 3};
+	struct gw_phase hops = {.kind = GW_HOPS, .ran = true, .attempted = 70, .duration_s = 5};
 	struct gwrun *r = calloc(1, sizeof(*r));
 	struct gw_bucket b[10];
 	uint64_t succeeded, due;
@@ -167,7 +168,8 @@ static void availability_is_outside_faults(void **state)
 	assert_non_null(r);
 	r->phases[0] = &response;
 	r->phases[1] = faulty_phase(b, true);
-	r->n_phases = 2;
+	r->phases[2] = &hops;
+	r->n_phases = 3;
 	gwrun__available(r, &succeeded, &due, &seconds);
 	assert_int_equal(due, 50 + 80);
 	assert_int_equal(succeeded, 49 + 78);
