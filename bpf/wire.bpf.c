@@ -366,7 +366,6 @@ int wire_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 		if (targ_hops)
 			hops__sweep();
 		bpf_for_each_map_elem(&flight_overflow, expire__overflow, &e, 0);
-		bpf_for_each_map_elem(&scratches, lane__wipe, NULL, 0);
 	} else {
 		/* Not ctx->value: the verifier takes a map value with a variable offset only. */
 		e.conn = bpf_sk_storage_get(&conns, sk, 0, 0);
@@ -376,6 +375,8 @@ int wire_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 		}
 	}
 	lane__release(e.acct);
+	if (!sk) /* this one's lane, too */
+		bpf_for_each_map_elem(&scratches, lane__wipe, NULL, 0);
 	return 0;
 }
 

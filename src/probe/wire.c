@@ -32,7 +32,7 @@
 #define MAX_EDGES	 1024
 #define FAR_REQUESTS	 16384 /* of deep pipelines, with hops */
 #define TIMEOUT_DEFAULT	 (5ull * 1000000000)
-#define SWEEP_MOST_NS	 (2 * 1000000000ull) /* between two sweeps, however long the timeout */
+#define SWEEP_MOST_NS	 (2 * 1000000000ull) /* between two sweeps, however rare the readings */
 #define OWNERS_EVERY_NS	 (1000000000ull)     /* at most: a walk over every process's open files */
 
 struct wire {
@@ -336,6 +336,20 @@ static int run_iterator(struct bpf_link *link)
 	return n < 0 ? -errno : 0;
 }
 
+/* Gives up what timed out, and wipes the lanes' memory, where the last time is so long ago. */
+static int sweep(struct wire *w, uint64_t every_ns)
+{
+	uint64_t now = now_ns();
+	int err;
+
+	if (now - w->swept_ns <= (every_ns < SWEEP_MOST_NS ? every_ns : SWEEP_MOST_NS))
+		return 0;
+	err = run_iterator(w->sweep);
+	if (!err)
+		w->swept_ns = now;
+	return err;
+}
+
 /* First the tracepoint, then those that are there: none is missed in between. */
 static int attach_named(struct wire *w)
 {
@@ -528,6 +542,8 @@ void wire__notice(struct wire *w)
 	wire_names__notice(w->names);
 	if (w->tls)
 		tls__notice(w->tls);
+	if (w->sweep)
+		sweep(w, SWEEP_MOST_NS); /* where it cannot, the next reading fails */
 }
 
 /* Copies a series; its count is the histogram's total for those that have latency. */
@@ -607,8 +623,6 @@ static void read_self(struct snapshot *s)
 static int housekeep(struct wire *w)
 {
 	uint64_t now = now_ns(), wanted = w->skel->data_shared->owners_wanted;
-	uint64_t sweep_every =
-		w->timeout_ns / 4 < SWEEP_MOST_NS ? w->timeout_ns / 4 : SWEEP_MOST_NS;
 	int err = 0;
 
 	if (!w->owners)
@@ -618,12 +632,9 @@ static int housekeep(struct wire *w)
 		w->owners_seen = wanted;
 		err = run_iterator(w->owners);
 	}
-	/* What passed in connections that nobody reads is told by the sweep. It also wipes memory.
-	 */
-	if (!err && (now - w->swept_ns > sweep_every || w->passed_over)) {
-		w->swept_ns = now;
-		err = run_iterator(w->sweep);
-	}
+	/* What passed in connections that nobody reads is told by the sweep. */
+	if (!err)
+		err = sweep(w, w->passed_over ? 0 : w->timeout_ns / 4);
 	if (!err && w->tls) {
 		tls__notice(w->tls);
 		err = tls__sweep(w->tls); /* what ended since, too */

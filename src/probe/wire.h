@@ -79,7 +79,7 @@ int wire__read(struct wire *w, struct snapshot *s);
 /*
  * Looks up the names of cgroups that came up since the last call or reading: a container may be
  * gone when its interval is read, and one that is filtered for waits for it. With `tls`, looks for
- * programs that began. Costs next to nothing when there is none.
+ * programs that began. Costs next to nothing when there is none. Sweeps every two seconds.
  */
 void wire__notice(struct wire *w);
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The wire programs on segments that are cut, lost, repeated, foreign or broken. */
+#define _GNU_SOURCE
+#include <sched.h>
+
 #include "../support/nats_gen.h"
 #include "../support/nats_host.h"
 #include "../support/wire_run.h"
@@ -25,6 +28,24 @@ static int close_it(void **state)
 	(void)state;
 	wire_test__close(&t);
 	return 0;
+}
+
+/* What user space does from time to time. No socket has a connection's state here. */
+static void sweep(struct wire_test *w)
+{
+	union bpf_iter_link_info info = {
+		.map = {.map_fd = (uint32_t)bpf_map__fd(w->skel->maps.conns)}};
+	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
+	struct bpf_link *link = bpf_program__attach_iter(w->skel->progs.wire_sweep, &opts);
+	char none;
+	int fd;
+
+	assert_non_null(link);
+	fd = bpf_iter_create(bpf_link__fd(link));
+	assert_true(fd >= 0);
+	assert_int_equal(read(fd, &none, 1), 0);
+	close(fd);
+	bpf_link__destroy(link);
 }
 
 static uint64_t all_bytes(const struct flow *f)
@@ -245,6 +266,49 @@ static void test_a_lost_reply_is_dropped(void **state)
 	assert_int_equal(series_count(&t, ROLE_CLIENT, STATUS_UNANSWERED, "svc"), 2);
 }
 
+static int open_timeout(void **state)
+{
+	(void)state;
+	wire_test__open(&t, &(struct wire_setup){.timeout_ns = 300 * 1000000});
+	return 0;
+}
+
+/* Requests number `from` to `to` - 1. */
+static void ask(struct flow *f, int from, int to)
+{
+	for (int i = from; i < to; i++)
+		send_fmt(f, OUT, "PUB svc _INBOX.a.%d 1\r\nx\r\n", i);
+}
+
+/* The same of those in the overflow map, which are given up without their socket. */
+static void test_a_lost_reply_in_the_overflow_map(void **state)
+{
+	struct flow f = new_client(&t, 0), other = new_client(&t, 1);
+	uint64_t before, after, others;
+	struct wire_acct a;
+
+	(void)state;
+	ask(&f, 0, 400);
+	ask(&other, 0, 400);
+	before = conn_field(&t, 0, "overflow");
+	f.seq[IN] += 40;
+	send_text(&f, IN, "PING\r\n");
+	ask(&f, 400, 450);
+	after = conn_field(&t, 0, "overflow");
+	others = conn_field(&t, 1, "overflow");
+	assert_true(before > 50 && after > before && others > 50);
+	assert_int_equal(map_entries(t.skel->maps.flight_overflow), after + others);
+	usleep(310000);
+	sweep(&t);
+	assert_int_equal(map_entries(t.skel->maps.flight_overflow), 0);
+	a = acct_of(&t);
+	assert_int_equal(a.dropped, before);
+	assert_int_equal(a.reason[REASON_GAP_LOST], before);
+	assert_int_equal(a.unanswered, after - before + others);
+	assert_int_equal(a.reason[REASON_TIMEOUT], a.unanswered);
+	assert_int_equal(series_count(&t, ROLE_CLIENT, STATUS_UNANSWERED, "svc"), a.unanswered);
+}
+
 /* A gap in the request's own direction says nothing of its reply. */
 static void test_a_gap_the_other_way(void **state)
 {
@@ -313,6 +377,46 @@ static void test_attach_invents_nothing(void **state)
 	assert_int_equal(acct_of(&t).seen, 0);
 	send_text(&f, OUT, "PUB svc _INBOX.a.1 1\r\nx\r\n");
 	assert_int_equal(acct_of(&t).in_flight, 1);
+}
+
+/* Lanes in whose memory the text is. */
+static size_t lanes_with(const char *text)
+{
+	size_t size = bpf_map__value_size(t.skel->maps.scratches), n = 0;
+	char *lane = malloc(size);
+
+	assert_non_null(lane);
+	for (uint32_t i = 0; i < t.n_lanes; i++) {
+		assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(t.skel->maps.scratches), &i, lane),
+				 0);
+		n += memmem(lane, size, text, strlen(text)) != NULL;
+	}
+	free(lane);
+	return n;
+}
+
+/* A sweep leaves nothing, in its own lane neither: on one processor it is the one of all segments.
+ */
+static void test_lanes_are_wiped(void **state)
+{
+	struct flow f = new_client(&t, 0);
+	cpu_set_t before, one;
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	send_text(&f, OUT, "PUB svc _INBOX.a.1 6\r\nsecret\r\n");
+	assert_true(lanes_with("secret") > 0);
+	sweep(&t);
+	assert_int_equal(lanes_with("secret"), 0);
+	send_text(&f, IN, "MSG _INBOX.a.1 9 6\r\nsecret\r\n");
+	assert_int_equal(acct_of(&t).matched, 1);
+	assert_true(lanes_with("secret") > 0);
+	sweep(&t);
+	assert_int_equal(lanes_with("secret"), 0);
+	assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
 }
 
 /* Detached and attached again: start over, and what was not seen is no gap. */
@@ -615,10 +719,12 @@ int main(void)
 		with(test_gap_in_a_payload, open_default),
 		with(test_gap_across_a_line, open_default),
 		with(test_a_lost_reply_is_dropped, open_quick),
+		with(test_a_lost_reply_in_the_overflow_map, open_timeout),
 		with(test_a_gap_the_other_way, open_quick),
 		with(test_no_tls_after_a_message, open_default),
 		with(test_attach_in_mid_stream, open_default),
 		with(test_attach_invents_nothing, open_default),
+		with(test_lanes_are_wiped, open_default),
 		with(test_attach_again, open_default),
 		with(test_foreign_protocols, open_default),
 		with(test_foreign_on_a_claimed_port, open_default),
