@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # "Hop by hop" in the reports of runs whose load was followed: section_nats.json and section_gateway.json are
-# real runs of the scenarios beside them. To record them anew, with the folder scenarios/gateway beside
-# the second one:
-#   build/hopscope bench section_nats.yaml --out DIR && cp DIR/session.json tests/golden/section_nats.json
+# real runs of the scenarios beside them, without what no test here reads. To record them anew, with the
+# folder scenarios/gateway beside the second one:
+#   build/hopscope bench section_nats.yaml --out DIR
+#   jq 'del(.series, .containers) | .phases |= map(select(.kind == "hops" or .mode == "closed"))' DIR/session.json |
+#       build/hopscope report -f json - >tests/golden/section_nats.json
 # UPDATE=1 bats section.bats writes the .md and .svg files anew: read the difference, and look at the
 # pictures, before you commit it.
 
