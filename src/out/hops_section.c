@@ -19,16 +19,17 @@
 #define PLACES	 6 /* that are named */
 #define NAME_LEN 160
 
-/* Sums over all ways, ns. */
 struct place_sum {
 	char name[NAME_LEN];
 	double ns;
 };
 
+/* Over all ways of exchanges that succeeded, ns. */
 struct sums {
 	struct place_sum *place; /* owned; largest first */
 	size_t n;
 	double count, whole;
+	double failed;		  /* exchanges that are in none of these */
 	double queued, run_queue; /* NaN: not known of any exchange */
 	bool partly;		  /* not known of all */
 };
@@ -94,6 +95,10 @@ static int sum_up(struct sums *s, const struct waterfalls *w)
 		struct waterfall_place places[WATERFALL_PLACES];
 		size_t n = waterfall__places(&w->v[i], places);
 
+		if (wire_status__is_error(w->v[i].status)) {
+			s->failed += (double)w->v[i].count;
+			continue;
+		}
 		for (size_t k = 0; k < n; k++)
 			add_place(s, &w->v[i], &places[k]);
 		add_waits(s, &w->v[i]);
@@ -104,7 +109,7 @@ static int sum_up(struct sums *s, const struct waterfalls *w)
 	return 0;
 }
 
-/* The sums of a phase. false: nothing was followed, or it cannot be read. */
+/* The sums of a phase. false: nothing that succeeded was followed, or it cannot be read. */
 static bool sums_of(struct sums *s, const json_t *phase)
 {
 	struct waterfalls w;
@@ -139,7 +144,7 @@ void md__hops_most(struct text *out, const json_t *phase)
 		return;
 	}
 	if (!sums_of(&s, phase)) {
-		text__add(out, MD_NO_DATA ": no exchange was followed hop by hop");
+		text__add(out, MD_NO_DATA ": no exchange that succeeded was followed hop by hop");
 		return;
 	}
 	text__add(out, "the largest part of a round trip, of ");
@@ -195,6 +200,11 @@ static void add_followed(struct text *out, const json_t *phase, const struct sum
 		text__add(out, ", **");
 		md__count(out, succeeded - s->count);
 		text__add(out, " fewer**");
+	}
+	if (s->failed > 0) {
+		text__add(out, "; ");
+		md__count(out, s->failed);
+		text__add(out, " more, answered with an error, are not in these shares");
 	}
 	text__add(out, ".");
 }

@@ -87,7 +87,7 @@ lacks() {
 	grep -qx '(no sentence)' "$work/section"
 	grep -qx 'NO DATA: the calls were not followed hop by hop\.' "$work/section"
 	variant nats '(.phases[] | select(.kind == "hops").hops) = []'
-	[ "$(grep -c '^- \*\*hops .*NO DATA: no exchange was followed' "$work/section")" = 2 ]
+	[ "$(grep -c '^- \*\*hops .*NO DATA: no exchange that succeeded was followed' "$work/section")" = 2 ]
 	lacks -q '\.svg' "$work/section"
 	variant nats '(.phases[] | select(.kind == "hops")) |= (.succeeded += 3 | .failed = 2 |
 		.hop_accounting.table_full = 3)'

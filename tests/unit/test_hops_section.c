@@ -114,6 +114,27 @@ static void shares_over_all_ways(void **state)
 	json_decref(s);
 }
 
+/* Latency is of what succeeded: an error is not mixed with it, and not lost. */
+static void errors_are_apart(void **state)
+{
+	json_t *phase = a_phase("direct", 3), *s = session_of(phase), *ways;
+	char *text;
+
+	(void)state;
+	ways = json_object_get(phase, "hops");
+	json_object_set_new(json_array_get(ways, 1), "status", json_string("error"));
+	text = section_of(s);
+	assert_has(text, "taken together: **network 70 %**, svc 30 %. In");
+	assert_has(text, "3 exchanges were followed; 1 more, answered with an error, are not in "
+			 "these shares.");
+	free(text);
+	assert_most(phase, "the largest part of a round trip, of 1.00 us on average, is network "
+			   "with 70 %; 3 exchanges followed, in a phase of its own");
+	json_object_set_new(json_array_get(ways, 0), "status", json_string("5xx"));
+	assert_most(phase, "NO DATA: no exchange that succeeded was followed hop by hop");
+	json_decref(s);
+}
+
 static void what_is_missing(void **state)
 {
 	json_t *phase = a_phase("forwarded", 6), *s = session_of(phase);
@@ -159,7 +180,7 @@ static void no_data(void **state)
 			assert_int_equal(hop_figures[k].render(stdout, s), -ENODATA);
 		}
 		assert_most(json_array_get(json_object_get(s, "phases"), 0),
-			    "NO DATA: no exchange was followed hop by hop");
+			    "NO DATA: no exchange that succeeded was followed hop by hop");
 		free(text);
 		json_decref(s);
 	}
@@ -201,6 +222,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(shares_over_all_ways),
+		cmocka_unit_test(errors_are_apart),
 		cmocka_unit_test(what_is_missing),
 		cmocka_unit_test(no_data),
 		cmocka_unit_test(pictures),
