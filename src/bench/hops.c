@@ -7,7 +7,7 @@
 #include "log.h"
 #include "stack/clock.h"
 
-#define SETTLE_MS 5 /* the last exchange's other sockets close a little later */
+#define SETTLE_MS 5
 #define MIN_CALLS 20
 #define MAX_CALLS 100000
 

@@ -25,6 +25,7 @@ bool hop_phase__is_wanted(const struct course *c, double seconds);
 bool hop_phase__attach(struct course *c, struct wire_opts *opts, int64_t timeout_ms);
 /* So many calls last so long, at the rate at which they were answered without it. */
 uint64_t hop_phase__calls(double rate, double seconds);
+/* Before the reading: the last exchange's other sockets close a little later. */
 void hop_phase__settle(void);
 /*
  * The ways of the exchanges that the load began, which is what `complete` then counts; losses are

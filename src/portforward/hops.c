@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "bench/answer.h"
+#include "bench/hops.h"
 #include "log.h"
 #include "model/waterfall.h"
 #include "portforward/run.h"
@@ -17,7 +18,6 @@
 
 #define PROGRESS_NS (5 * NS_PER_S)
 #define WARM_S	    0.05
-#define SETTLE_MS   5 /* the last exchange's other sockets close a little later */
 
 /* Whose cgroup it is: no exchange gets lost with one that is not known. */
 static const char *name_of(const struct pfrun *r, size_t way, uint64_t cgroup, bool *relay)
@@ -161,7 +161,7 @@ static int hop_slice(struct pfrun *r, size_t way, size_t point)
 	}
 	err = pfrun__drive(r, way, &r->scenario->points[point], r->scenario->hops.seconds, &answer);
 	if (!err) {
-		clock__sleep_ms(SETTLE_MS);
+		hop_phase__settle();
 		if (answer__merge_hist(json_object_get(answer, "client"), &c->hops.client))
 			course__incomplete(&r->course,
 					   "an answer of a load worker could not be read");
