@@ -125,6 +125,10 @@ posts() {
 		["claude-client", "nginx-claude-proxy", "nginx-claude-proxy", "kong-gateway", "kong-gateway"])' "$BATS_TEST_TMPDIR/hops")" = true ]
 	[ "$(jq '[.hops[] | .count * ([.edges[] | select(.kind == "beyond") | .mean_ns] | add)] | add / 5e6' "$BATS_TEST_TMPDIR/hops" |
 		jq --argjson n "$(jq .succeeded "$BATS_TEST_TMPDIR/hops")" '. / $n >= 1')" = true ]
+	# What that costs is in no reading of a container, and in no availability.
+	[ "$(session '(.phases[] | select(.kind == "hops").at_s) as $at | [.phases[] | select(.kind == "memory").growth[].readings[-1][0]] |
+		length > 0 and max <= $at')" = true ]
+	[ "$(session '.availability.due <= ([.phases[] | select(.kind != "hops") | .attempted // 0] | add)')" = true ]
 	"$HOPSCOPE" report "$out" --format hops.svg | cmp - "$out/hops.svg"
 	grep -q '](hops.svg)' "$out/report.md"
 
