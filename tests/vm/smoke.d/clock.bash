@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# For tests/vm/smoke: somebody sets the clock while it measures, by a day and back. Only in a machine of
+# For tests/vm/smoke: somebody sets the clock while it measures, by a day, both ways. Only in a machine of
 # one's own: there is one CLOCK_REALTIME, whatever namespaces there are.
 
-# step_clock TIMES: back first: what waits until a time (bash's SECONDS, too) waits a moment longer.
+# step_clock TIMES: bash's SECONDS go with the clock: while it is set, nothing may wait by wait_for.
 step_clock() {
-	local i
+	local i step
 	for ((i = 0; i < $1; i++)); do
-		date -s '-1 day' >/dev/null
-		sleep 0.2
-		date -s '+1 day' >/dev/null
-		sleep 0.2
+		for step in -1 +1 +1 -1; do
+			date -s "$step day" >/dev/null
+			sleep 0.3
+		done
 	done
 }
 
@@ -25,10 +25,9 @@ test_clock() {
 	began=$(uptime_ns)
 	spawn t $hopscope trace --json --port 14228 -i 0.2
 	wait_said t 'tracing'
-	spawn clock step_clock 5
+	spawn clock step_clock 3
 	spawn calls "$flood" nats 127.0.0.1 14228 clock.x n=$n inflight=4
-	wait_exit clock
-	[ $rc = 0 ] || fail 'the clock cannot be set'
+	wait "$(pid_of clock)" || fail 'the clock cannot be set'
 	wait_exit calls
 	[ $rc = 0 ] || fail 'calls failed'
 	stop t
@@ -41,8 +40,8 @@ test_clock() {
 		".series[] | select(.role == \"client\") | .max_ns <= $(jq .max_ns "$tmp/calls.out")" \
 		'.accounting | .unanswered == 0 and .dropped == 0 and .orphans == 0 and .in_flight == 0'
 	# An interval is one by the other clock.
-	jq -es '[.[:-1][].duration_s] | length > 5 and (max < 20)' "$tmp/t.out" >/dev/null ||
+	jq -es '[.[:-1][].duration_s] | length > 5 and (min > 0 and max < 20)' "$tmp/t.out" >/dev/null ||
 		fail 'intervals came with the clock'
 }
 
-run_test 'trace: the clock is set by a day and back, nothing comes of it' test_clock
+run_test 'trace: the clock is set by a day, both ways, nothing comes of it' test_clock

@@ -37,7 +37,15 @@ requests() {
 	curl -s --http1.1 -k -o /dev/null "$1/ok?[1-60]" -o /dev/null "$1/no?[1-20]"
 }
 
+# web_is_counted NAME URL [trace OPTION]...
 web_is_counted() {
+	local port=${2##*:}
+	spawn t $hopscope trace --json --port "$port" "${@:3}"
+	wait_said t tracing
+	requests "$2"
+	stop t
+	[ $rc = 0 ] || fail "trace ended with code $rc"
+	cp "$tmp/t.out" "$tmp/keep.$1.json"
 	holds "$tmp/t.out" \
 		'[.series[] | select(.part == null) | {"\(.role) \(.route) \(.status)": .count}] | add == {
 			"client GET /ok 2xx": 60, "server GET /ok 2xx": 60,
@@ -49,13 +57,7 @@ web_is_counted() {
 test_http() {
 	need trace $hopscope trace -d 1 --json
 	web 14380
-	spawn t $hopscope trace --json --port 14380
-	wait_said t tracing
-	requests http://127.0.0.1:14380
-	stop t
-	[ $rc = 0 ] || fail "trace ended with code $rc"
-	cp "$tmp/t.out" "$tmp/keep.http.json"
-	web_is_counted
+	web_is_counted http http://127.0.0.1:14380
 }
 
 test_https() {
@@ -64,13 +66,7 @@ test_https() {
 		skip "$(jq -r '.checks[] | select(.name == "trace --tls").found' /run/doctor.json)"
 	fi
 	web 14381 ssl
-	spawn t $hopscope trace --json --tls on --port 14381
-	wait_said t tracing
-	requests https://127.0.0.1:14381
-	stop t
-	[ $rc = 0 ] || fail "trace ended with code $rc"
-	cp "$tmp/t.out" "$tmp/keep.https.json"
-	web_is_counted
+	web_is_counted https https://127.0.0.1:14381 --tls on
 }
 
 run_test 'trace: HTTP requests counted exactly, at both ends' test_http

@@ -15,7 +15,7 @@ test_redis() {
 	done >"$tmp/pipeline"
 	exec 5<>/dev/tcp/127.0.0.1/16380
 	cat "$tmp/pipeline" >&5
-	head -c $((n * 11)) <&5 >"$tmp/answers" # "$5\r\nvalue\r\n"
+	timeout 60 head -c $((n * 11)) <&5 >"$tmp/answers" # "$5\r\nvalue\r\n"
 	exec 5>&-
 	[ "$(grep -c value "$tmp/answers")" = $n ]
 	stop t
