@@ -12,10 +12,7 @@ load tools/hops
 load tools/flood
 
 setup() {
-	e2e_setup
-	need_bpf
-	need_command nats-server jq
-	flood_targets
+	flood_setup
 	hop_targets
 }
 
@@ -24,8 +21,6 @@ teardown() {
 	boxes_remove || true
 	e2e_teardown
 }
-
-four='{"client ok": $n, "broker ok": $n, "broker_out ok": $n, "service ok": $n}'
 
 # ---- bytes
 
@@ -158,6 +153,8 @@ listens() {
 	check t clean "view(\$p + \".live\") == $four" \
 		"[.series[] | select(.route == \$p + \".live\" and (.role | IN(\"client\", \"service\"))).container] |
 			unique == [\"$path\"]" \
+		'[.series[] | select(.route == $p + ".short" and (.role | IN("client", "service"))).count] |
+			length > 0 and all(. == 20)' \
 		"all == {\"client ok\": (\$n + 20 * $churn), \"broker ok\": (\$n + 20 * $churn),
 			\"broker_out ok\": (\$n + 20 * $churn), \"service ok\": (\$n + 20 * $churn)}" \
 		'.accounting.reasons.series_full > 0 and (.series | length) <= 100 + 4'

@@ -13,10 +13,7 @@ load tools/hops
 load tools/flood
 
 setup() {
-	e2e_setup
-	need_bpf
-	need_command nats-server jq unshare nsenter ip
-	flood_targets
+	flood_setup unshare nsenter ip
 }
 
 teardown() {
@@ -118,9 +115,9 @@ books() {
 	trace_start t --port "$port" --timeout 1 -i 0.2
 	spawn f nsenter -t "$(pid_of here)" -n "$programs/flood" nats 10.77.0.2 "$port" "$p.x" \
 		n=100000000 inflight=40
-	wait_until 10 passed t 5000
+	wait_until 20 passed t 20000 # each in four views, at most
 	kill -USR1 "$(pid_of link)"
-	sleep 0.3
+	wait_said link cut
 	stop n1 KILL || true
 	stop link KILL || true
 	stop there KILL || true

@@ -140,18 +140,23 @@ lacks() {
 	"$HOPSCOPE" report "$out" | cmp - "$out/report.md"
 }
 
-@test "port-forward: a relay that dies is said, and the others are measured" {
-	need_forward
-	sed -i 's/rounds: 6/rounds: 40/; s/^ways: .*/ways: [direct, socat]/' "$scenario"
-	start --no-probe
+# loses CGROUP SECONDS [OPTION]...: a run in the middle of which that is killed ends in SECONDS.
+loses() {
+	local pid rc=0
+	start "${@:3}"
 	pid=$SPAWNED
 	wait_until 60 has_begun 'rounds of'
 	sleep 1
-	kill -KILL $(cat "$(e2e_cgroup2)/hopscope-$pid/socat-n1/cgroup.procs")
-	rc=0
-	wait_exit run 120 || rc=$?
+	kill -KILL $(cat "$(e2e_cgroup2)/hopscope-$pid/$1/cgroup.procs")
+	wait_exit run "$2" || rc=$?
 	[ "$rc" = 1 ]
 	no_traces_of "$pid"
+}
+
+@test "port-forward: a relay that dies is said, and the others are measured" {
+	need_forward
+	sed -i 's/rounds: 6/rounds: 40/; s/^ways: .*/ways: [direct, socat]/' "$scenario"
+	loses socat-n1 120 --no-probe
 	[[ $(session .incomplete_reason) == "socat-n1 ended in the middle of the run"* ]]
 	[ "$(session '[.phases[] | select(.way == "direct") | .rounds] | unique | join(",")')" = 40 ]
 	[ "$(session '[.phases[] | select(.way == "socat") | .rounds < 40] | all')" = true ]
@@ -163,15 +168,7 @@ lacks() {
 @test "port-forward: a server that dies ends the run, and nothing is judged" {
 	need_forward
 	sed -i 's/rounds: 6/rounds: 1000/; s/^ways: .*/ways: [direct, socat]/' "$scenario"
-	start
-	pid=$SPAWNED
-	wait_until 60 has_begun 'rounds of'
-	sleep 1
-	kill -KILL $(cat "$(e2e_cgroup2)/hopscope-$pid/n1/cgroup.procs")
-	rc=0
-	wait_exit run 20 || rc=$?
-	[ "$rc" = 1 ]
-	no_traces_of "$pid"
+	loses n1 20
 	[[ $(session .incomplete_reason) == "nats-server n1 ended in the middle of the run"* ]]
 	[ "$(session '[.targets[].verdict] - ["INVALID", "NO DATA"] | length')" = 0 ]
 	[ "$(session .hop_rounds)" = 0 ]

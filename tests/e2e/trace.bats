@@ -39,7 +39,6 @@ exemplars_of() {
 	node "$tools/exemplars.js" <"$(log_of "$1")" >"$BATS_TEST_TMPDIR/$1.exemplars"
 }
 
-four='{"client ok": $n, "broker ok": $n, "broker_out ok": $n, "service ok": $n}'
 
 monotonic_ns() {
 	node -p 'String(process.hrtime.bigint())'

@@ -27,7 +27,6 @@ requests() {
 		>"$(out_of client)"
 }
 
-four='{"client ok": $n, "broker ok": $n, "broker_out ok": $n, "service ok": $n}'
 
 # so_far NAME EXPRESSION: does it hold for all intervals until now?
 so_far() {

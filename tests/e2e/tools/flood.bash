@@ -10,6 +10,14 @@ flood_targets() {
 		make -C "$E2E_ROOT" BUILD="${HOPSCOPE%/*}" test-binaries >&2
 }
 
+# flood_setup [COMMAND]...: and what else the tests need.
+flood_setup() {
+	e2e_setup
+	need_bpf
+	need_command nats-server jq "$@"
+	flood_targets
+}
+
 # flood NAME nats|http PORT WHAT [OPTION=VALUE]...: its account is then in $(out_of NAME).
 flood() {
 	local name=$1 kind=$2 port=$3
@@ -46,13 +54,13 @@ settled() {
 }
 
 # use_watch NAME: from now on, how many KiB that process has in memory and how many files are open,
-# five times a second, in $BATS_TEST_TMPDIR/NAME.use.
+# ten times a second, in $BATS_TEST_TMPDIR/NAME.use.
 use_watch() {
 	spawn_out "use-$1" "$BATS_TEST_TMPDIR/$1.use" bash -c '
 		while rss=$(awk "/^VmRSS/ { print \$2 }" "/proc/$0/status") && [ -n "$rss" ]; do
 			files=(/proc/$0/fd/*)
 			echo "$rss ${#files[@]}"
-			sleep 0.2
+			sleep 0.1
 		done' "$(pid_of "$1")"
 }
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * hostile PORT [OPTION=VALUE]...: bytes that are not the protocol, in the middle of connections
- *that speak it. This program is both ends, as two processes that play the same script: good
- *exchanges
- * ("before"), the bytes, good exchanges ("after"), one after the other.
+ * that speak it. This program is both ends, as two processes that play the same script: good
+ * exchanges ("before"), the bytes, good exchanges ("after"), one after the other.
  *
  *	to=PORT   says it to a server of somebody else's instead, which is free to hang up
  *	proto=nats|http|redis  only these
@@ -14,7 +13,7 @@
  * NATS: subjects hostile.before and hostile.after; HTTP: GET /before, /after; Redis: INCR, DECR.
  * Requests that are in the payload of others are to hostile.never, GET /never, GETDEL: nobody makes
  * them. Prints {"cases", "nats", "http", "redis"}: the numbers of good exchanges before (and of
- *those after) by protocol.
+ * those after) by protocol.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

@@ -137,6 +137,7 @@ static unsigned int option(char **argv, const char *name, unsigned int otherwise
 int main(int argc, char **argv)
 {
 	struct sigaction action = {.sa_handler = on_signal};
+	bool told = false;
 
 	if (argc < 3)
 		return 2;
@@ -152,6 +153,10 @@ int main(int argc, char **argv)
 	while (!ended) {
 		int n = poll(l.end, 2, WAIT_MS);
 
+		if (cut && !told) {
+			told = true;
+			fprintf(stderr, "cut\n");
+		}
 		for (int i = 0; i < 2; i++) {
 			if (n > 0 && l.end[i].revents & POLLIN)
 				forward(i);

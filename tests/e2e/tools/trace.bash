@@ -124,6 +124,9 @@ def clean: identity and ([.accounting |
 	.orphans, .unanswered, .dropped, .in_flight, .bytes_unparsed, .reasons.busy] | all(. == 0));
 '
 
+# Every request of a route, in the views of all four sockets that it passes.
+four='{"client ok": $n, "broker ok": $n, "broker_out ok": $n, "service ok": $n}'
+
 # check NAME EXPRESSION...: each holds for the total of NAME. $p (string) and $n (number) are the
 # variables of the test.
 check() {
