@@ -429,6 +429,23 @@ int hops_json__load_timelines(struct waterfall **timelines, size_t *n, const jso
 	return read_list(&l, o, "timelines", read_timeline, timelines, n);
 }
 
+/* Records that were cut may lack "schema". */
+static int check_record(const json_t *o, char *err, size_t err_len)
+{
+	const json_t *schema = session__get(o, "schema");
+
+	if (!json_is_array(session__get(o, "hops"))) {
+		snprintf(err, err_len, "it has no \"hops\": `hopscope hops --json` makes them");
+		return -EINVAL;
+	}
+	if (!schema || json_integer_value(schema) == SESSION_SCHEMA)
+		return 0;
+	snprintf(err, err_len,
+		 "its schema is %lld and this hopscope knows %d; use the version that wrote it",
+		 (long long)json_integer_value(schema), SESSION_SCHEMA);
+	return -EPROTONOSUPPORT;
+}
+
 static bool at_end(FILE *in)
 {
 	int c;
@@ -461,8 +478,7 @@ json_t *hops_json__last_line(const char *path, char *err, size_t err_len)
 	}
 	if (in != stdin)
 		fclose(in);
-	if (o && !json_is_array(session__get(o, "hops"))) {
-		snprintf(err, err_len, "it has no \"hops\": `hopscope hops --json` makes them");
+	if (o && check_record(o, err, err_len)) {
 		json_decref(o);
 		o = NULL;
 	}

@@ -143,6 +143,10 @@ assert_printable() {
 	head -c 5000 "$record" >"$tmp/cut"
 	refused "$tmp/cut" 'not JSON'
 	refused "$BATS_TEST_DIRNAME/session.json" 'it has no "hops"'
+	variant '.schema = 2'
+	refused "$tmp/record" 'its schema is 2 and this hopscope knows 1'
+	variant '.hops[0] |= (.rtt = {mean_ns: .rtt_mean_ns} | del(.rtt_mean_ns))'
+	refused "$tmp/record" "hops[0]: it has no 'rtt_mean_ns'"
 	variant '.hops[1].spans[2].parent = 5'
 	refused "$tmp/record" "hops[1]: 'parent' is no whole number from 0 to 1"
 	variant '.hops[0].edges |= .[1:]'
