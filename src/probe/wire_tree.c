@@ -99,12 +99,14 @@ void wire_tree__close(struct wire_tree *t)
 int wire_tree__attach(struct wire_tree *t)
 {
 	/* Hops do without it: wire_hops.c warns of what is not told then. */
-	if (bpf_program__fd(t->skel->progs.wire_read) >= 0)
+	if (bpf_program__fd(t->skel->progs.wire_read) >= 0) {
 		t->read = bpf_program__attach(t->skel->progs.wire_read);
-	if (!t->read && bpf_program__fd(t->skel->progs.wire_read) >= 0)
-		return log_fail(-errno,
+		if (!t->read)
+			return log_fail(
+				-errno,
 				"cannot attach to tcp_rcv_space_adjust: %s; --tree needs it",
 				strerror(errno));
+	}
 	t->connect = bpf_program__attach(t->skel->progs.wire_connect);
 	if (!t->connect)
 		return log_fail(-errno, "cannot attach to inet_sock_set_state: %s; --tree needs it",

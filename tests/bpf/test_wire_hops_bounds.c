@@ -59,25 +59,6 @@ static void test_table_full(void **state)
 	check_sums();
 }
 
-/* Reads it as userspace does from time to time. */
-static void sweep(void)
-{
-	union bpf_iter_link_info info = {
-		.map = {.map_fd = (uint32_t)bpf_map__fd(t.skel->maps.conns)}};
-	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
-	struct bpf_link *link = bpf_program__attach_iter(t.skel->progs.wire_sweep, &opts);
-	char buf[64];
-	int fd;
-
-	assert_non_null(link);
-	fd = bpf_iter_create(bpf_link__fd(link));
-	assert_true(fd >= 0);
-	while (read(fd, buf, sizeof(buf)) > 0)
-		;
-	close(fd);
-	bpf_link__destroy(link);
-}
-
 static void test_sweep(void **state)
 {
 	struct link c = client_at(0, CLIENT, BROKER);
@@ -86,12 +67,12 @@ static void test_sweep(void **state)
 	there(&c, "PUB svc _INBOX.a.1 0\r\n\r\n");
 	there(&c, "PUB svc _INBOX.a.2 0\r\n\r\n");
 	back(&c, "MSG _INBOX.a.2 9 0\r\n\r\n");
-	sweep();
+	wire_test__sweep(&t);
 	NO_COUNTS();
 	usleep(250000);
-	sweep();
+	wire_test__sweep(&t);
 	COUNTS(HOP_ABANDONED, 1);
-	sweep();
+	wire_test__sweep(&t);
 	COUNTS(HOP_ABANDONED, 1);
 	assert_int_equal(complete(), 1);
 }

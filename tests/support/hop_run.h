@@ -185,10 +185,6 @@ static uint32_t next_seq;
 /* Whose socket it is; 0 would be this test itself. */
 static inline void set_owner(const struct flow *f, uint32_t tgid)
 {
-	struct btf *btf = bpf_object__btf(t.skel->obj);
-	const struct btf_type *type = btf__type_by_id(
-		btf, (uint32_t)btf__find_by_name_kind(btf, "conn", BTF_KIND_STRUCT));
-	const struct btf_member *m = btf_members(type);
 	size_t size = bpf_map__value_size(t.skel->maps.test_conns);
 	int fd = bpf_map__fd(t.skel->maps.test_conns);
 	uint32_t key = (uint32_t)(f->local + f->remote) % t.conns;
@@ -196,10 +192,7 @@ static inline void set_owner(const struct flow *f, uint32_t tgid)
 
 	assert_non_null(conn);
 	assert_int_equal(bpf_map_lookup_elem(fd, &key, conn), 0);
-	for (uint16_t i = 0; i < btf_vlen(type); i++, m++) {
-		if (!strcmp(btf__name_by_offset(btf, m->name_off), "tgid"))
-			memcpy(conn + m->offset / 8, &tgid, sizeof(tgid));
-	}
+	memcpy(conn + offset_in(&t, "conn", "tgid"), &tgid, sizeof(tgid));
 	assert_int_equal(bpf_map_update_elem(fd, &key, conn, 0), 0);
 	free(conn);
 }

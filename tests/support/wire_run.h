@@ -175,6 +175,24 @@ static inline void wire_test__close(struct wire_test *t)
 	memset(t, 0, sizeof(*t));
 }
 
+/* What userspace does from time to time. No socket has a connection's state here. */
+static inline void wire_test__sweep(const struct wire_test *t)
+{
+	union bpf_iter_link_info info = {
+		.map = {.map_fd = (uint32_t)bpf_map__fd(t->skel->maps.conns)}};
+	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
+	struct bpf_link *link = bpf_program__attach_iter(t->skel->progs.wire_sweep, &opts);
+	char none;
+	int fd;
+
+	assert_non_null(link);
+	fd = bpf_iter_create(bpf_link__fd(link));
+	assert_true(fd >= 0);
+	assert_int_equal(read(fd, &none, sizeof(none)), 0);
+	close(fd);
+	bpf_link__destroy(link);
+}
+
 /* ---- packets */
 
 static size_t put_ipv4(const struct flow *f, uint8_t *p, size_t len, uint8_t proto)
