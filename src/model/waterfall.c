@@ -127,6 +127,11 @@ bool waterfall__plan(struct waterfall *w)
 	return true;
 }
 
+bool waterfall_kind__is_residual(uint8_t kind)
+{
+	return kind == WATERFALL_OPAQUE || kind == WATERFALL_BEYOND;
+}
+
 void waterfall__sum(struct waterfall *w)
 {
 	double sum = 0;
@@ -138,7 +143,7 @@ void waterfall__sum(struct waterfall *w)
 		e->start_ns = sum;
 		e->share = w->mean_ns > 0 ? e->mean_ns / w->mean_ns : NAN;
 		sum += e->mean_ns;
-		if (e->kind == WATERFALL_OPAQUE)
+		if (waterfall_kind__is_residual(e->kind))
 			w->residual_ns += e->mean_ns;
 	}
 	w->unsettled_ns = w->mean_ns - sum;

@@ -21,9 +21,9 @@
 enum waterfall_kind {
 	WATERFALL_NETWORK = 1, /* between the two ends of a connection */
 	WATERFALL_PROCESS = 2, /* in a process, between two of its sockets */
-	WATERFALL_OPAQUE = 3,  /* not visible: a tunnel, TLS, another host. The residual */
+	WATERFALL_OPAQUE = 3,  /* not visible: a tunnel, TLS, another host. Residual */
 	WATERFALL_SERVICE = 4, /* in the process that answers */
-	WATERFALL_BEYOND = 5,  /* behind the last socket that could be seen */
+	WATERFALL_BEYOND = 5,  /* behind the last socket that could be seen. Residual */
 };
 
 enum waterfall_direction { WATERFALL_THERE = 1, WATERFALL_BACK = 2, WATERFALL_IN = 3 };
@@ -72,7 +72,7 @@ struct waterfall {
 	uint64_t route_count;	    /* of all paths of the route; exchanges and deliveries apart */
 	uint32_t variant, variants; /* this one is number 1 .. of so many of the route */
 	double mean_ns, p50_ns, p99_ns, max_ns; /* of the round trip */
-	double residual_ns;			/* mean of the opaque edges' sum */
+	double residual_ns;			/* mean of the residual edges' sum */
 	double unsettled_ns; /* mean less the edges' sum: not 0 only where read in motion */
 	struct waterfall_span span[HOP_SPANS];
 	uint8_t n_spans;
@@ -117,6 +117,9 @@ bool waterfall__of_timeline(struct waterfall *out, const struct hops_timeline *t
 bool waterfall__measure(struct waterfall *w);
 /* The same without times: depths, and edges without figures. */
 bool waterfall__plan(struct waterfall *w);
+/* Is an edge of the kind a part of the residual, which cannot be seen? */
+bool waterfall_kind__is_residual(uint8_t kind);
+
 /* With the means of the round trip and of the edges: starts, shares, residual, unsettled. */
 void waterfall__sum(struct waterfall *w);
 

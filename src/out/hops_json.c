@@ -92,7 +92,7 @@ static double residual_p50(const struct waterfall *w)
 	size_t n = 0;
 
 	for (size_t i = 0; i < w->n_edges; i++)
-		if (w->edge[i].kind == WATERFALL_OPAQUE && n++ == 0)
+		if (waterfall_kind__is_residual(w->edge[i].kind) && n++ == 0)
 			p50 = w->edge[i].p50_ns;
 	return n > 1 ? NAN : p50;
 }

@@ -37,7 +37,8 @@ static void add_edge(struct text *out, const struct waterfall *w, const struct w
 	hops__add_label(&label, w, e);
 	add_escaped(out, &label);
 	text__addf(out, " | %s | %s",
-		   e->kind == WATERFALL_OPAQUE ? "residual" : waterfall_kind__name(e->kind),
+		   waterfall_kind__is_residual(e->kind) ? "residual"
+							: waterfall_kind__name(e->kind),
 		   waterfall_direction__name(e->direction));
 	add_ns(out, e->mean_ns);
 	text__add(out, " | ");

@@ -291,8 +291,9 @@ void md__hop_by_hop(struct text *out, const json_t *session)
 				"phase of its own at the end of the run, with a probe that follows "
 				"each exchange: what that costs is in these figures and in no "
 				"other. What lies between two sockets that are neither ends of a "
-				"connection nor of one process cannot be seen: that is the "
-				"residual, a line of its own.\n\n");
+				"connection nor of one process cannot be seen, nor can what lies "
+				"behind the last one: that is the residual, a line of its "
+				"own.\n\n");
 		any = true;
 		add_phase(out, session, json_array_get(phases, i));
 	}

@@ -140,10 +140,10 @@ const checks = {
 			}
 			const shares = sum(p.edges.map((e) => e.share));
 			must(p.rtt_mean_ns === 0 || Math.abs(shares - 1) < 1e-3, `${p.route}: shares are ${shares}`);
-			const residual = sum(p.edges.filter((e) => e.kind === "opaque").map((e) => e.mean_ns));
+			const residual = sum(p.edges.filter((e) => e.kind === "opaque" || e.kind === "beyond").map((e) => e.mean_ns));
 			must(
 				p.residual_mean_ns === null || Math.abs(residual - p.residual_mean_ns) <= p.edges.length * ROUNDING,
-				`${p.route}: the residual is ${p.residual_mean_ns}, opaque parts ${residual}`,
+				`${p.route}: the residual is ${p.residual_mean_ns}, what cannot be seen ${residual}`,
 			);
 		}
 		for (const t of final.timelines.concat(final.sampled)) {
