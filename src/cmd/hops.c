@@ -233,10 +233,10 @@ struct whole {
 static int write_svg(FILE *out, void *ctx)
 {
 	const struct whole *a = ctx;
-	char title[80] = "Where the time of round trips goes";
+	char title[80] = "Where the time goes, hop by hop";
 
 	if (a->seconds > 0)
-		snprintf(title, sizeof(title), "Where the time of round trips goes: %.1f s",
+		snprintf(title, sizeof(title), "Where the time goes, hop by hop: %.1f s",
 			 a->seconds);
 	return hops_svg__print(out, a->w, a->max_rows, a->e->v, a->e->n, title);
 }

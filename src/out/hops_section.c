@@ -335,7 +335,7 @@ static int render(FILE *out, const json_t *session, const char *path)
 
 	if (!has(session, path) || hops_json__load(&w, phase, err, sizeof(err)))
 		return -ENODATA;
-	snprintf(title, sizeof(title), "Where the time of round trips goes%s%s", *path ? ": " : "",
+	snprintf(title, sizeof(title), "Where the time goes, hop by hop%s%s", *path ? ": " : "",
 		 path);
 	rc = hops_svg__print(out, &w, WAYS, NULL, 0, title);
 	waterfalls__free(&w);
