@@ -10,9 +10,10 @@ struct expire_ctx {
 	struct conn *conn;
 	struct lane_scratch *scratch; /* the connection has ended; else NULL */
 	struct flights *flights;
-	struct fifo_ring *ring;
-	__u64 before; /* entries older than this go */
-	__u64 cookie; /* != 0: entries of this socket only */
+	struct fifo_ring *ring[FIFO_RINGS];
+	struct fifo_ring *in; /* the one that expire__ring() goes through */
+	__u64 before;	      /* entries older than this go */
+	__u64 cookie;	      /* != 0: entries of this socket only */
 	__u32 reason;
 	__u32 answered;	 /* number of the request whose answer comes next, and */
 	__u32 answering; /* whether it is under way: it is not given up */
@@ -42,8 +43,9 @@ static long expire__slot(__u32 i, void *ctx)
 {
 	struct expire_ctx *e = ctx;
 
-	expire__one(e, &e->flights->set[(i / FLIGHT_WAYS) & (FLIGHT_SETS - 1)]
-				.slot[i & (FLIGHT_WAYS - 1)]);
+	if (i >= FLIGHT_SLOTS)
+		return 1;
+	expire__one(e, &e->flights->set[i / FLIGHT_WAYS].slot[i & (FLIGHT_WAYS - 1)]);
 	return 0;
 }
 
@@ -87,7 +89,9 @@ static long expire__ring(__u32 i, void *ctx)
 {
 	struct expire_ctx *e = ctx;
 
-	expire__entry(e, &e->ring->slot[i & (FIFO_SLOTS - 1)], i);
+	if (i >= FIFO_SLOTS)
+		return 1;
+	expire__entry(e, &e->in->slot[i], i);
 	return 0;
 }
 
@@ -107,7 +111,11 @@ static __always_inline void expire__stream(struct expire_ctx *e)
 		e->answered = c->stream.redis.pair.answered;
 	}
 	bpf_loop(FIFO_FIRST, expire__fifo, e, 0);
-	if (e->ring)
+	e->in = e->ring[0];
+	if (e->in)
+		bpf_loop(FIFO_SLOTS, expire__ring, e, 0);
+	e->in = e->ring[1];
+	if (e->in)
 		bpf_loop(FIFO_SLOTS, expire__ring, e, 0);
 }
 

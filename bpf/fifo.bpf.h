@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Exchanges in flight where answers come in the order of the requests. The framers number both, and
- * a request's number is its slot: a few in the connection's state, and a ring in a storage of its
- * own, made when a pipeline first needs it. What does not fit there is dropped and counted.
+ * a request's number is its slot: a few in the connection's state, and rings, each in a storage of
+ * its own, made when a pipeline first needs it. What does not fit there is dropped and counted.
  *
  * Only the holder of the request direction's lock puts entries in; taking one out is a
  * compare-and-swap of its word, which one of answer, sweep and close wins.
@@ -17,28 +17,47 @@
 #include "hops_tell.bpf.h"
 #include "source.bpf.h"
 
-#define FIFO_SLOTS 1024 /* 16 KiB, see FLIGHT_SETS */
-
-_Static_assert(FIFO_FIRST + FIFO_SLOTS <= HOP_EVENTS, "a segment's answers are all told");
+#define FIFO_RINGS 2   /* taken in turn, see STORAGE_MAX */
+#define FIFO_SLOTS 504 /* of a ring: as many as fit, in eights as FIFO_FIRST is */
 
 struct fifo_ring {
 	struct fifo_entry slot[FIFO_SLOTS];
 };
+
+_Static_assert(sizeof(struct fifo_ring) <= STORAGE_MAX, "or it is never made");
+_Static_assert(FIFO_SLOTS % FIFO_FIRST == 0, "a slot tells the number's lower bits");
+_Static_assert(FIFO_FIRST + FIFO_RINGS * FIFO_SLOTS <= HOP_EVENTS,
+	       "a segment's answers are all told");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
 	__type(value, struct fifo_ring);
-} fifo_rings SEC(".maps");
+} fifo_rings SEC(".maps"), fifo_rings_odd SEC(".maps");
 
 /* See test_conns. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 4);
+	__uint(max_entries, 4 * FIFO_RINGS);
 	__type(key, __u32);
 	__type(value, struct fifo_ring);
 } test_rings SEC(".maps");
+
+/* The request's ring: 0 or 1. */
+static __always_inline __u32 fifo__ring_of(__u32 seq)
+{
+	return seq / FIFO_SLOTS % FIFO_RINGS;
+}
+
+/* Its slot there. */
+static __always_inline struct fifo_entry *fifo__slot(struct fifo_ring *ring, __u32 seq)
+{
+	__u32 at = seq % FIFO_SLOTS;
+
+	OPAQUE(at);
+	return &ring->slot[at < FIFO_SLOTS ? at : 0];
+}
 
 /* An entry's word: bytes of the request, route, tag and flags. */
 enum fifo_flag {
@@ -144,7 +163,7 @@ static __always_inline bool fifo__take(struct fifo_entry *e, __u32 seq, struct e
 }
 
 /*
- * Where requests in rings begin: a ring has no room for it (a socket may have 20 KiB). An LRU, as
+ * Where requests in rings begin: a ring has no room for it, see STORAGE_MAX. An LRU, as
  * what is given up is not taken out; what is lost here costs no more than a span of a deep
  * pipeline.
  */
@@ -185,7 +204,7 @@ static __always_inline bool fifo__take_first(struct conn *c, __u32 seq, struct e
 static __always_inline bool fifo__take_far(struct conn *c, struct fifo_ring *ring, __u32 seq,
 					   struct exchange *out)
 {
-	if (!fifo__take(&ring->slot[seq & (FIFO_SLOTS - 1)], seq, out))
+	if (!fifo__take(fifo__slot(ring, seq), seq, out))
 		return false;
 	out->at = targ_hops ? fifo__far_at(c, seq) : 0;
 	return true;
@@ -201,7 +220,7 @@ static __always_inline bool fifo__find(wire_ctx *ctx, struct conn *c, __u32 seq,
 		return true;
 	if (!c->flights)
 		return false;
-	ring = wire_ctx__ring(ctx, c, false);
+	ring = wire_ctx__ring(ctx, c, fifo__ring_of(seq), false);
 	return ring && fifo__take_far(c, ring, seq, out);
 }
 
@@ -253,11 +272,11 @@ static __always_inline bool fifo__room(struct conn *c, struct wire_acct *a, stru
 	return true;
 }
 
-/* The first slots have no room: the ring, made when there is none. NULL: it has none either. */
+/* The first slots have no room: its ring, made when there is none. NULL: it has none either. */
 static __noinline struct fifo_entry *fifo__more(wire_ctx *ctx, struct conn *c, struct wire_acct *a,
 						struct lane_scratch *s)
 {
-	struct fifo_ring *ring = wire_ctx__ring(ctx, c, true);
+	struct fifo_ring *ring = wire_ctx__ring(ctx, c, fifo__ring_of(s->opening.seq), true);
 	struct fifo_entry *e;
 
 	if (!ring) {
@@ -265,7 +284,7 @@ static __noinline struct fifo_entry *fifo__more(wire_ctx *ctx, struct conn *c, s
 		return NULL;
 	}
 	c->flights = 1;
-	e = &ring->slot[s->opening.seq & (FIFO_SLOTS - 1)];
+	e = fifo__slot(ring, s->opening.seq);
 	if (fifo__room(c, a, s, e)) {
 		if (targ_hops)
 			fifo__put_far(c, s);
@@ -323,9 +342,9 @@ static __always_inline void fifo__asked(wire_ctx *ctx, struct conn *c, __u32 seq
 
 	if (fifo__asked_at(&c->stream.first[seq & (FIFO_FIRST - 1)], seq, bytes) || !c->flights)
 		return;
-	ring = wire_ctx__ring(ctx, c, false);
+	ring = wire_ctx__ring(ctx, c, fifo__ring_of(seq), false);
 	if (ring)
-		fifo__asked_at(&ring->slot[seq & (FIFO_SLOTS - 1)], seq, bytes);
+		fifo__asked_at(fifo__slot(ring, seq), seq, bytes);
 }
 
 /*

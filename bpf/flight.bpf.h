@@ -16,14 +16,21 @@
 
 #include "series.bpf.h"
 
-#define FLIGHT_SETS  128 /* 12 KiB: below the 20 KiB a socket may have on kernels before 6.7 */
+/*
+ * Bytes of a value in a socket's storage. On Linux 7.2 what does not fit into 8 KiB with the
+ * kernel's own 72 is never made: kmalloc_nolock() has no larger ones. All of a socket's have 20 KiB
+ * on kernels before 6.7 (net.core.optmem_max).
+ */
+#define STORAGE_MAX 8120
+
+#define FLIGHT_SETS  84 /* as many as fit, half of them for each direction */
 #define FLIGHT_SLOTS (FLIGHT_SETS * FLIGHT_WAYS)
 
 struct flights {
 	struct flight_set set[FLIGHT_SETS];
 };
 
-_Static_assert(sizeof(struct flights) <= 16384, "socket option memory is 20 KiB by default");
+_Static_assert(sizeof(struct flights) <= STORAGE_MAX, "or it is never made");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -50,13 +57,13 @@ struct {
 
 const volatile __u64 targ_timeout_ns = 5000000000ULL;
 
-/* The set of an id for requests in direction `dir`; to be masked. */
-static __always_inline __u32 flight__set(__u64 id, __u32 dir)
+/* The set of an id for requests in direction `dir`: 32 bits of it as a share of the sets. */
+static __always_inline struct flight_set *flight__set(struct flights *t, __u64 id, __u32 dir)
 {
-	__u32 set = ((__u32)(id >> 20) & (FLIGHT_SETS / 2 - 1)) * 2 + (dir & 1);
+	__u64 set = ((__u64)(__u32)(id >> 20) * (FLIGHT_SETS / 2) >> 32) * 2 + (dir & 1);
 
 	OPAQUE(set);
-	return set;
+	return &t->set[set < FLIGHT_SETS ? set : 0];
 }
 
 /* Requests that are asked here; the others were delivered here, perhaps to many. */

@@ -222,7 +222,7 @@ static __always_inline bool nats__take(wire_ctx *ctx, struct conn *c, __u64 id, 
 	t = c->flights ? wire_ctx__flights(ctx, c, false) : NULL;
 	if (!t)
 		return false;
-	return flight__take(&t->set[flight__set(id, dir) & (FLIGHT_SETS - 1)], id, out) ||
+	return flight__take(flight__set(t, id, dir), id, out) ||
 	       (*(volatile __u32 *)&c->overflow && flight__take_overflow(c, id, dir, out));
 }
 
@@ -280,7 +280,7 @@ static __noinline void nats__open_more(wire_ctx *ctx, struct conn *c, struct wir
 		return;
 	}
 	c->flights = 1;
-	if (!flight__put(a, c, &t->set[flight__set(f->id, f->dir) & (FLIGHT_SETS - 1)], f))
+	if (!flight__put(a, c, flight__set(t, f->id, f->dir), f))
 		flight__open_overflow(a, c, s, f);
 }
 

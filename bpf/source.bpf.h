@@ -24,7 +24,7 @@ static __always_inline int wire_ctx__read(wire_ctx *ctx, __u32 off, void *to, __
 static __always_inline struct flights *wire_ctx__flights(wire_ctx *ctx, const struct conn *c,
 							 bool create);
 static __always_inline struct fifo_ring *wire_ctx__ring(wire_ctx *ctx, const struct conn *c,
-							bool create);
+							__u32 which, bool create);
 
 /* wire_ctx__read() of 1 to `max` bytes, a constant. */
 static __always_inline int wire_ctx__load(wire_ctx *ctx, __u32 off, void *to, __u32 n, __u32 max)

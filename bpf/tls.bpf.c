@@ -77,8 +77,8 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 2048);
-	__type(key, __u64); /* the connection's number */
+	__uint(max_entries, 2048 * FIFO_RINGS);
+	__type(key, __u64); /* tls__ring() */
 	__type(value, struct fifo_ring);
 } tls_rings SEC(".maps");
 
@@ -192,10 +192,16 @@ static __always_inline struct flights *wire_ctx__flights(wire_ctx *text, const s
 	return tls__table(&tls_flights, &number, create);
 }
 
-static __always_inline struct fifo_ring *wire_ctx__ring(wire_ctx *text, const struct conn *c,
-							bool create)
+/* The key of one of a connection's rings. */
+static __always_inline __u64 tls__ring(__u64 number, __u32 which)
 {
-	__u64 number = c->cookie;
+	return number * FIFO_RINGS + which;
+}
+
+static __always_inline struct fifo_ring *wire_ctx__ring(wire_ctx *text, const struct conn *c,
+							__u32 which, bool create)
+{
+	__u64 number = tls__ring(c->cookie, which);
 
 	USE(text);
 	return tls__table(&tls_rings, &number, create);
@@ -731,13 +737,16 @@ static __noinline int tls__expire(struct conn *c, struct wire_acct *a, struct la
 				  __u64 ended)
 {
 	struct expire_ctx e = {.conn = c, .acct = a, .scratch = s};
+	__u64 ring = tls__ring(c->cookie, 0), odd = tls__ring(c->cookie, 1);
 
 	e.before = expire__ago(targ_timeout_ns) | (0 - ended);
 	e.reason = *(volatile __u32 *)&tls_reasons[ended & 1];
-	if (c->flights && proto__is_stream(c->proto))
-		e.ring = bpf_map_lookup_elem(&tls_rings, &c->cookie);
-	else if (c->flights)
+	if (c->flights && proto__is_stream(c->proto)) {
+		e.ring[0] = bpf_map_lookup_elem(&tls_rings, &ring);
+		e.ring[1] = bpf_map_lookup_elem(&tls_rings, &odd);
+	} else if (c->flights) {
 		e.flights = bpf_map_lookup_elem(&tls_flights, &c->cookie);
+	}
 	expire__conn(&e);
 	if (e.reason == REASON_CLOSED)
 		expire__overflowed(&e);
@@ -752,7 +761,7 @@ int tls_sweep(struct bpf_iter__bpf_map_elem *ctx)
 	struct lane_scratch *s;
 	struct wire_acct *a;
 	struct tls_conn *t;
-	__u64 ended;
+	__u64 ended, number;
 	__u32 lane;
 
 	if (!at)
@@ -776,7 +785,10 @@ int tls_sweep(struct bpf_iter__bpf_map_elem *ctx)
 		hops__hear(s, &t->conn, NULL, HOP_NO_SEQ);
 	lane__release(a);
 	if (ended) {
-		bpf_map_delete_elem(&tls_rings, &key.object);
+		number = tls__ring(key.object, 0);
+		bpf_map_delete_elem(&tls_rings, &number);
+		number = tls__ring(key.object, 1);
+		bpf_map_delete_elem(&tls_rings, &number);
 		bpf_map_delete_elem(&tls_flights, &key.object);
 		bpf_map_delete_elem(&tls_conns, &key);
 	}

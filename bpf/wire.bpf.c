@@ -107,9 +107,10 @@ static __always_inline struct flights *wire_ctx__flights(struct __sk_buff *skb,
 }
 
 static __always_inline struct fifo_ring *wire_ctx__ring(struct __sk_buff *skb, const struct conn *c,
-							bool create)
+							__u32 which, bool create)
 {
-	__u32 at = (c->port_local + c->port_remote) & (targ_test_conns - 1);
+	__u32 at = ((c->port_local + c->port_remote) & (targ_test_conns - 1)) * FIFO_RINGS + which;
+	__u64 flags = create ? BPF_SK_STORAGE_GET_F_CREATE : 0;
 	struct bpf_sock *sk;
 
 	if (targ_test)
@@ -117,7 +118,8 @@ static __always_inline struct fifo_ring *wire_ctx__ring(struct __sk_buff *skb, c
 	sk = skb->sk;
 	if (!sk)
 		return NULL;
-	return bpf_sk_storage_get(&fifo_rings, sk, 0, create ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+	return which ? bpf_sk_storage_get(&fifo_rings_odd, sk, 0, flags)
+		     : bpf_sk_storage_get(&fifo_rings, sk, 0, flags);
 }
 
 /*
@@ -294,10 +296,12 @@ static __always_inline void expire__tables(struct expire_ctx *e, struct sock *sk
 {
 	if (!e->conn->flights)
 		return;
-	if (proto__is_stream(e->conn->proto))
-		e->ring = bpf_sk_storage_get(&fifo_rings, sk, 0, 0);
-	else
+	if (proto__is_stream(e->conn->proto)) {
+		e->ring[0] = bpf_sk_storage_get(&fifo_rings, sk, 0, 0);
+		e->ring[1] = bpf_sk_storage_get(&fifo_rings_odd, sk, 0, 0);
+	} else {
 		e->flights = bpf_sk_storage_get(&flight_tables, sk, 0, 0);
+	}
 }
 
 /* A connection ends: what is in flight will not be answered. */

@@ -66,7 +66,7 @@ web='{"client 2xx": $n, "server 2xx": $n}'
 	trace_stop t
 	check t identity '.accounting | .seen == 2 * $n and .matched + .dropped == 2 * $n and .in_flight == 0' \
 		'.accounting | .dropped == .reasons.table_full and .orphans == .dropped' \
-		'[.series[] | select(.part == null)] | length == 2 and all(.count >= 1024 and .min_ns >= 600e6)'
+		'[.series[] | select(.part == null)] | length == 2 and all(.count >= 1016 and .min_ns >= 600e6)'
 	within t deep http
 }
 

@@ -156,7 +156,7 @@ static inline void wire_test__open(struct wire_test *t, const struct wire_setup 
 	s->rodata->targ_test_conns = t->conns;
 	err |= size_map(s->maps.test_conns, t->conns);
 	err |= size_map(s->maps.test_flights, t->conns);
-	err |= size_map(s->maps.test_rings, t->conns);
+	err |= size_map(s->maps.test_rings, 2 * t->conns);
 	err |= c->more ? c->more(s) : 0;
 	assert_int_equal(err, 0);
 	err = wire_bpf__load(s);

@@ -16,7 +16,7 @@
  *
  * Prints {"ok", "connections", "sum_ns", "min_ns", "max_ns"}: from before a request is sent until
  * after its answer was received, in ns of CLOCK_MONOTONIC. Dies when an answer is wrong, is
- *nobody's, or does not come.
+ * nobody's, or does not come.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
