@@ -131,12 +131,25 @@ struct {
 	__type(value, struct conn_lost);
 } conns_lost SEC(".maps");
 
+/*
+ * For those in the overflow map, which are given up without their socket. Key and value are copies,
+ * and on a stack of their own, see scratch__again().
+ */
+static __noinline int conn__tell_lost(const struct conn *c)
+{
+	struct conn_lost lost = {.ns = {c->lost_ns[0], c->lost_ns[1]}};
+	__u64 cookie = c->cookie;
+
+	bpf_map_update_elem(&conns_lost, &cookie, &lost, BPF_ANY);
+	return 0;
+}
+
 /* The direction missed or passed over bytes. */
 static __always_inline void conn__lost(struct conn *c, __u32 dir)
 {
 	c->lost_ns[dir & 1] = bpf_ktime_get_ns();
 	if (*(volatile __u32 *)&c->overflow)
-		bpf_map_update_elem(&conns_lost, &c->cookie, c->lost_ns, BPF_ANY);
+		conn__tell_lost(c);
 }
 
 /*
