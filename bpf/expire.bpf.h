@@ -9,11 +9,13 @@ struct expire_ctx {
 	struct wire_acct *acct;
 	struct conn *conn;
 	struct lane_scratch *scratch; /* the connection has ended; else NULL */
-	struct flights *flights;
-	struct fifo_ring *ring[FIFO_RINGS];
-	struct fifo_ring *in; /* the one that expire__ring() goes through */
-	__u64 before;	      /* entries older than this go */
-	__u64 cookie;	      /* != 0: entries of this socket only */
+	union {			      /* by protocol: the stack is short */
+		struct flights *flights;
+		struct fifo_ring *ring; /* that with even numbers, then the other one */
+	};
+	struct fifo_ring *odd;
+	__u64 before; /* entries older than this go */
+	__u64 cookie; /* != 0: entries of this socket only */
 	__u32 reason;
 	__u32 answered;	 /* number of the request whose answer comes next, and */
 	__u32 answering; /* whether it is under way: it is not given up */
@@ -91,7 +93,7 @@ static long expire__ring(__u32 i, void *ctx)
 
 	if (i >= FIFO_SLOTS)
 		return 1;
-	expire__entry(e, &e->in->slot[i], i);
+	expire__entry(e, &e->ring->slot[i], i);
 	return 0;
 }
 
@@ -103,19 +105,18 @@ static __always_inline void expire__stream(struct expire_ctx *e)
 		e->answering = c->stream.http.pair.busy;
 		e->answered = c->stream.http.pair.answered;
 		if (e->scratch) {
-			http__closed(c, e->acct, e->scratch, IN, e->ring);
-			http__closed(c, e->acct, e->scratch, OUT, e->ring);
+			http__closed(c, e->acct, e->scratch, IN, e->ring, e->odd);
+			http__closed(c, e->acct, e->scratch, OUT, e->ring, e->odd);
 		}
 	} else {
 		e->answering = c->stream.redis.pair.busy;
 		e->answered = c->stream.redis.pair.answered;
 	}
 	bpf_loop(FIFO_FIRST, expire__fifo, e, 0);
-	e->in = e->ring[0];
-	if (e->in)
+	if (e->ring)
 		bpf_loop(FIFO_SLOTS, expire__ring, e, 0);
-	e->in = e->ring[1];
-	if (e->in)
+	e->ring = e->odd;
+	if (e->ring)
 		bpf_loop(FIFO_SLOTS, expire__ring, e, 0);
 }
 

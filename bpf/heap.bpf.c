@@ -14,6 +14,7 @@
 #include "heap_record.h"
 #include "heap_sample.h"
 #include "heap_table.bpf.h"
+#include "task_stack.bpf.h"
 #include "unwind.bpf.h"
 
 #define SIGNED_MAX 0x7fffffffffffffffull
@@ -398,10 +399,16 @@ static __always_inline int on_return(struct pt_regs *ctx)
 	return 0;
 }
 
+NO_PROGRAMS(heap_session);
+NO_PROGRAMS(heap_enter);
+NO_PROGRAMS(heap_return);
+NO_PROGRAMS(heap_free);
+
 /* One program for both ends of a call; at the entry, 1 says that the return is of no interest. */
 SEC("kprobe")
 int heap_session(struct pt_regs *ctx)
 {
+	STACK_OF_TASK(heap_session, ctx);
 	if (PT_REGS_IP(ctx) == bpf_get_func_ip(ctx))
 		return on_enter(ctx, true);
 	return on_return(ctx);
@@ -410,6 +417,7 @@ int heap_session(struct pt_regs *ctx)
 SEC("kprobe")
 int heap_enter(struct pt_regs *ctx)
 {
+	STACK_OF_TASK(heap_enter, ctx);
 	on_enter(ctx, false);
 	return 0;
 }
@@ -417,6 +425,7 @@ int heap_enter(struct pt_regs *ctx)
 SEC("kprobe")
 int heap_return(struct pt_regs *ctx)
 {
+	STACK_OF_TASK(heap_return, ctx);
 	return on_return(ctx);
 }
 
@@ -446,6 +455,7 @@ int heap_free(struct pt_regs *ctx)
 	struct heap_acct *a = acct__get();
 	struct hit h;
 
+	STACK_OF_TASK(heap_free, ctx);
 	if (!a)
 		return 0;
 	hit__begin(&h, a, HEAP_COOKIE_STEPPED(cookie) ? HEAP_STEPPED : HEAP_EMULATED);

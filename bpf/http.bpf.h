@@ -202,18 +202,15 @@ __noinline int http__segment(wire_ctx *ctx, struct conn *c, struct wire_acct *a,
 
 /* The connection has ended: is that what ends a response? `s` is the lane's. */
 static __always_inline void http__closed(struct conn *c, struct wire_acct *a,
-					 struct lane_scratch *s, __u32 dir,
-					 struct fifo_ring *rings[FIFO_RINGS])
+					 struct lane_scratch *s, __u32 dir, struct fifo_ring *ring,
+					 struct fifo_ring *odd)
 {
 	struct http_dir *d = &c->stream.http.dir[dir];
-	struct fifo_ring *ring = rings[0];
 
 	if (d->state != HTTP_S_CLOSE || d->s.sync != STREAM_SYNCED || !d->paired)
 		return;
-	if (fifo__ring_of(d->seq)) {
-		ring = rings[1];
-		OPAQUE(ring); /* no address of a pointer is computed */
-	}
+	if (fifo__ring_of(d->seq))
+		ring = odd;
 	if (!fifo__take_first(c, d->seq, &s->x) &&
 	    !(ring && fifo__take_far(c, ring, d->seq, &s->x)))
 		return;

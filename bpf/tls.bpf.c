@@ -40,6 +40,7 @@ struct tls_text {
 #include "feed_hooks.bpf.h"
 #include "feed.bpf.h"
 #include "expire.bpf.h"
+#include "task_stack.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -539,6 +540,11 @@ static __always_inline void tls__leave(struct pt_regs *ctx, __u64 cookie, struct
 
 /* ---- programs */
 
+NO_PROGRAMS(tls_session);
+NO_PROGRAMS(tls_enter);
+NO_PROGRAMS(tls_return);
+NO_PROGRAMS(tls_end);
+
 /* One program for both ends of a call; at the entry, 1 says that the return is of no interest. */
 SEC("kprobe")
 int tls_session(struct pt_regs *ctx)
@@ -547,6 +553,7 @@ int tls_session(struct pt_regs *ctx)
 	struct tls_bytes b = {};
 	bool follow = true;
 
+	STACK_OF_TASK(tls_session, ctx);
 	if (PT_REGS_IP(ctx) == bpf_get_func_ip(ctx))
 		follow = tls__enter(ctx, cookie, &b);
 	else
@@ -561,6 +568,7 @@ int tls_enter(struct pt_regs *ctx)
 {
 	struct tls_bytes b = {};
 
+	STACK_OF_TASK(tls_enter, ctx);
 	tls__enter(ctx, bpf_get_attach_cookie(ctx), &b);
 	if (b.conn)
 		tls__feed(&b);
@@ -572,6 +580,7 @@ int tls_return(struct pt_regs *ctx)
 {
 	struct tls_bytes b = {};
 
+	STACK_OF_TASK(tls_return, ctx);
 	tls__leave(ctx, bpf_get_attach_cookie(ctx), &b);
 	if (b.conn)
 		tls__feed(&b);
@@ -628,6 +637,7 @@ int tls_end(struct pt_regs *ctx)
 	struct tls_call *call =
 		bpf_task_storage_get(&tls_calls, bpf_get_current_task_btf(), NULL, 0);
 
+	STACK_OF_TASK(tls_end, ctx);
 	if (call && call__nested(call, PT_REGS_SP(ctx), 0) && call->key.object == key.object)
 		return 0;
 	tls__ends(&key);
@@ -742,8 +752,8 @@ static __noinline int tls__expire(struct conn *c, struct wire_acct *a, struct la
 	e.before = expire__ago(targ_timeout_ns) | (0 - ended);
 	e.reason = *(volatile __u32 *)&tls_reasons[ended & 1];
 	if (c->flights && proto__is_stream(c->proto)) {
-		e.ring[0] = bpf_map_lookup_elem(&tls_rings, &ring);
-		e.ring[1] = bpf_map_lookup_elem(&tls_rings, &odd);
+		e.ring = bpf_map_lookup_elem(&tls_rings, &ring);
+		e.odd = bpf_map_lookup_elem(&tls_rings, &odd);
 	} else if (c->flights) {
 		e.flights = bpf_map_lookup_elem(&tls_flights, &c->cookie);
 	}

@@ -297,8 +297,8 @@ static __always_inline void expire__tables(struct expire_ctx *e, struct sock *sk
 	if (!e->conn->flights)
 		return;
 	if (proto__is_stream(e->conn->proto)) {
-		e->ring[0] = bpf_sk_storage_get(&fifo_rings, sk, 0, 0);
-		e->ring[1] = bpf_sk_storage_get(&fifo_rings_odd, sk, 0, 0);
+		e->ring = bpf_sk_storage_get(&fifo_rings, sk, 0, 0);
+		e->odd = bpf_sk_storage_get(&fifo_rings_odd, sk, 0, 0);
 	} else {
 		e->flights = bpf_sk_storage_get(&flight_tables, sk, 0, 0);
 	}
