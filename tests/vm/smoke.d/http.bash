@@ -60,14 +60,42 @@ test_http() {
 	web_is_counted http http://127.0.0.1:14380
 }
 
+need_tls() {
+	jq -e '.checks[] | select(.name == "trace --tls").state == "ok"' /run/doctor.json ||
+		skip "$(jq -r '.checks[] | select(.name == "trace --tls").found' /run/doctor.json)"
+}
+
 test_https() {
 	need trace $hopscope trace -d 1 --json
-	if ! jq -e '.checks[] | select(.name == "trace --tls").state == "ok"' /run/doctor.json; then
-		skip "$(jq -r '.checks[] | select(.name == "trace --tls").found' /run/doctor.json)"
-	fi
+	need_tls
 	web 14381 ssl
 	web_is_counted https https://127.0.0.1:14381 --tls on
 }
 
+# One processor for all of them: where the kernel is preemptible, programs at uprobes interrupt each other.
+test_https_crowd() {
+	local i
+	need trace $hopscope trace -d 1 --json
+	need_tls
+	web 14383 ssl
+	spawn t $hopscope trace --json --tls on --port 14383
+	wait_said t tracing
+	for i in 1 2 3 4 5 6; do
+		spawn "c$i" curl -s --http1.1 -k -o /dev/null 'https://127.0.0.1:14383/ok?[1-200]'
+	done
+	for i in 1 2 3 4 5 6; do
+		wait_exit "c$i"
+		[ $rc = 0 ]
+	done
+	stop t
+	[ $rc = 0 ] || fail "trace ended with code $rc"
+	cp "$tmp/t.out" "$tmp/keep.crowd.json"
+	holds "$tmp/t.out" \
+		'[.series[] | select(.part == null) | {"\(.role) \(.route) \(.status)": .count}] | add ==
+			{"client GET /ok 2xx": 1200, "server GET /ok 2xx": 1200}' \
+		'.accounting | .seen == 2400 and .matched == 2400 and .orphans == 0 and .bytes_unparsed == 0'
+}
+
 run_test 'trace: HTTP requests counted exactly, at both ends' test_http
 run_test 'trace: HTTP through TLS counted exactly, at both ends' test_https
+run_test 'trace: HTTP through TLS from six processes at once' test_https_crowd
