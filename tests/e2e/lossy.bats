@@ -13,6 +13,7 @@ load tools/hops
 load tools/flood
 
 setup() {
+	loses_packets=1
 	flood_setup unshare nsenter ip
 }
 

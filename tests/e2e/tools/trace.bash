@@ -134,6 +134,7 @@ check() {
 	shift
 	# All at once; one by one only to find the culprit.
 	! holds "$name" "$(printf '(%s) and ' "$@")true" || return 0
+	once_more "$name"
 	for expression in "$@"; do
 		holds "$name" "$expression" || {
 			echo "does not hold for '$name': $expression" >&2
@@ -144,6 +145,19 @@ check() {
 		}
 	done
 	return 1
+}
+
+# once_more NAME: a processor was taken away in the middle of a segment, for longer than another one waits for
+# it: the probe counts what it passed over, and nothing can be exact then. The test has a second try,
+# and tests/run tells of it. Not where a test loses packets itself ($loses_packets).
+once_more() {
+	local lost
+	[ -z "${loses_packets:-}" ] && [ "$BATS_TEST_TRY_NUMBER" = 1 ] || return 0
+	lost=$(jq -r '.accounting.reasons | select(.busy > 0 or .gap > 0) |
+		"\(.busy) segments and \(.gap) bytes passed over"' "$BATS_TEST_TMPDIR/$1.final")
+	[ -n "$lost" ] || return 0
+	BATS_TEST_RETRIES=1
+	echo "# again: $BATS_TEST_DESCRIPTION: $lost" >&3
 }
 
 holds() {
