@@ -93,7 +93,8 @@ test_https_crowd() {
 	holds "$tmp/t.out" \
 		'[.series[] | select(.part == null) | {"\(.role) \(.route) \(.status)": .count}] | add ==
 			{"client GET /ok 2xx": 1200, "server GET /ok 2xx": 1200}' \
-		'.accounting | .seen == 2400 and .matched == 2400 and .orphans == 0 and .bytes_unparsed == 0'
+		'.accounting | .seen == 2400 and .matched == 2400 and .orphans == 0' \
+		'.accounting | .bytes_unparsed == .reasons.unknown' # a handshake that took as long as a sweep's interval
 }
 
 run_test 'trace: HTTP requests counted exactly, at both ends' test_http
