@@ -91,7 +91,7 @@ books() {
 }
 
 @test "packets lost, repeated and overtaken: every exchange that is missing somewhere is counted" {
-	local p=z02 n=4000 port
+	local p=z02 n=12000 port
 	[ -c /dev/net/tun ] || skip 'there is no /dev/net/tun'
 	netns here
 	netns there
