@@ -24,7 +24,7 @@ web='{"client 2xx": $n, "server 2xx": $n}'
 	local p=y02 n=10000 port
 	port=$(free_port)
 	nats_start n1
-	trace_start t --port "$NATS_PORT" --port "$port" -i 0.5
+	trace_start t --port "$NATS_PORT" --port "$port" -i 0.1
 	use_watch t
 	flood_spawn http http "$port" /x n=$n per=1 rst=1
 	flood nats nats "$NATS_PORT" "$p.x" n=$n per=1

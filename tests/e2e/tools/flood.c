@@ -332,6 +332,21 @@ static void read_http(struct end *e, bool asks)
 
 /* ---- the run */
 
+/* Clients do not speak before the server's INFO, nor do they ask before their PONG. */
+static void await_line(struct end *e, const char *begin)
+{
+	const char *line, *end = NULL;
+
+	while (!(line = strstr(e->in, begin)) || !(end = strstr(line, "\r\n"))) {
+		struct pollfd fd = {.fd = e->fd, .events = POLLIN};
+
+		if (poll(&fd, 1, 10000) <= 0)
+			die("no %s", begin);
+		fill(e);
+	}
+	used(e, end + 2);
+}
+
 static void open_asker(void)
 {
 	connect_end(&f.ask, f.from);
@@ -339,8 +354,10 @@ static void open_asker(void)
 	snprintf(f.inbox, sizeof(f.inbox), "_INBOX.%s.%" PRIu64 ".", f.name, f.connections++);
 	if (f.http)
 		take(&f.answer, accept4(f.listener, NULL, NULL, SOCK_CLOEXEC));
-	else
+	else {
+		await_line(&f.ask, "INFO ");
 		say(&f.ask, "CONNECT {\"verbose\":false}\r\nSUB %s* 1\r\n", f.inbox);
+	}
 }
 
 static void close_asker(void)
@@ -357,17 +374,11 @@ static void open_answerer(void)
 		return;
 	}
 	connect_end(&f.answer, 0);
+	await_line(&f.answer, "INFO ");
 	say(&f.answer, "CONNECT {\"verbose\":false}\r\nSUB %s%s 1\r\nPING\r\n", f.what,
 	    f.distinct ? ".*" : "");
 	flush(&f.answer);
-	while (!strstr(f.answer.in, "PONG\r\n")) {
-		struct pollfd fd = {.fd = f.answer.fd, .events = POLLIN};
-
-		if (poll(&fd, 1, 10000) <= 0)
-			die("no PONG");
-		fill(&f.answer);
-	}
-	used(&f.answer, f.answer.in + f.answer.in_len);
+	await_line(&f.answer, "PONG");
 }
 
 static bool may_ask(void)
