@@ -88,6 +88,7 @@ struct conn {
 	__u8 flights;	 /* an exchange did not fit into `first`: the socket has a table */
 	__u8 kind;	 /* enum nats_kind */
 	__u8 named;	 /* enum conn_filter: the verdict on its cgroup's names */
+	__u32 known;	 /* counted as recognised */
 	__u32 overflow;	 /* how many of its exchanges are in the overflow map, at most */
 	__u8 trying;	 /* enum wire_proto whose state this is while `proto` is PROTO_NEW */
 	__u8 plain;	 /* a TLS socket whose text is read by bpf/tls.bpf.c */

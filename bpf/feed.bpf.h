@@ -83,11 +83,13 @@ static __noinline __u32 feed__peek(wire_ctx *ctx, const struct lane_scratch *s)
 	return PROTO_NATS;
 }
 
-/* Recognised. */
+/* Recognised; once, where both directions are at the same time on two CPUs. */
 static __always_inline void conn__is(struct conn *c, struct wire_acct *a, __u32 proto)
 {
 	c->proto = (__u8)proto;
 	c->trying = 0;
+	if (__sync_lock_test_and_set(&c->known, 1))
+		return;
 	a->conns++;
 	a->proto_conns[proto & 7]++;
 }
