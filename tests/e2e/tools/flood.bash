@@ -64,8 +64,9 @@ use_watch() {
 		done' "$(pid_of "$1")"
 }
 
-# use_flat NAME KIB: the most in the last quarter of the time is no more than so much above the most in
-# the second one (what it needs is there after the first one), and no more files are open.
+# use_flat NAME KIB: the most memory in the last quarter of the time is no more than so much above the most
+# in the second one (what it needs is there after the first one), and no more files stay open: the fewest
+# count, as one that is read and closed again (of /proc) can be there in any reading.
 use_flat() {
 	awk -v most="$2" '
 		{ rss[NR] = $1; files[NR] = $2 }
@@ -73,7 +74,7 @@ use_flat() {
 			for (i = 1; i <= NR; i++) {
 				q = i <= NR / 4 ? 1 : i <= NR / 2 ? 2 : i > NR * 3 / 4 ? 4 : 3
 				if (rss[i] > r[q]) r[q] = rss[i]
-				if (files[i] > f[q]) f[q] = files[i]
+				if (!f[q] || files[i] < f[q]) f[q] = files[i]
 			}
 			printf "%d readings, by quarters: %d %d %d %d KiB; %d %d %d %d files\n", NR,
 				r[1], r[2], r[3], r[4], f[1], f[2], f[3], f[4]

@@ -14,6 +14,9 @@
  *	from=PORT   they all come from this port
  *	pause=MS    between the first answer and the next request
  *
+ * It stays on the processor that it started on: on loopback segments of one connection overtake each
+ * other when they are sent from two (docs/measured.md), and what a test counts would depend on that.
+ *
  * Prints {"ok", "connections", "sum_ns", "min_ns", "max_ns"}: from before a request is sent until
  * after its answer was received, in ns of CLOCK_MONOTONIC. Dies when an answer is wrong, is
  * nobody's, or does not come.
@@ -25,6 +28,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -423,8 +427,19 @@ static void turn(void)
 	}
 }
 
+static void stay_here(void)
+{
+	cpu_set_t here;
+
+	CPU_ZERO(&here);
+	CPU_SET(sched_getcpu(), &here);
+	if (sched_setaffinity(0, sizeof(here), &here))
+		die("sched_setaffinity: %s", strerror(errno));
+}
+
 static void run(void)
 {
+	stay_here();
 	open_answerer();
 	while (f.answered < f.n) {
 		uint32_t until = f.n - f.answered < f.per ? f.n : f.answered + f.per;
