@@ -240,7 +240,7 @@ demo-port-forward:
 
 # What installing takes is of the time that there is for all of it.
 test:
-	@begin=$$(date +%s) && scripts/deps build run forward test && BUILD='$(BUILD)' \
+	@begin=$$(date +%s) && scripts/deps build run forward test vm && BUILD='$(BUILD)' \
 		TIME_LIMIT=$$(($${TIME_LIMIT:-2340} - $$(date +%s) + begin)) tests/run
 
 # The kernels of another architecture have its name.

@@ -6,6 +6,7 @@
 #	test_x() { ...; }          fails with its first command that fails, or `fail WHY`
 #	run_test 'name' test_x     `skip WHY` ends it as skipped
 #
+# VM_TESTS='REGEX' is matched with the names: only those run.
 # Its own folder is $tmp; what it starts with `spawn` is killed at its end. Files keep.NAME in it are the
 # host's, as NAME.
 
@@ -15,6 +16,7 @@ out=/run/vm # shared with the host
 
 run_test() {
 	local name=$1 fn=$2 rc file
+	[[ $name =~ ${VM_TESTS:-} ]] || return 0
 	n_tests=$((n_tests + 1))
 	tmp=/tmp/test-$n_tests
 	mkdir -p "$tmp"
