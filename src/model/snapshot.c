@@ -98,6 +98,7 @@ static void programs_delta(struct snapshot *out, const struct snapshot *before)
 				continue;
 			p->runs = grown(p->runs, before->programs[j].runs);
 			p->ns = grown(p->ns, before->programs[j].ns);
+			p->missed = grown(p->missed, before->programs[j].missed);
 			break;
 		}
 	}

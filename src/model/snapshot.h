@@ -52,6 +52,7 @@ struct snapshot_program {
 	char name[32];
 	uint64_t runs; /* while kernel BPF statistics were on */
 	uint64_t ns;
+	uint64_t missed; /* runs that the kernel left out, see probe/programs.h */
 };
 
 struct snapshot {

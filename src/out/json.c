@@ -238,6 +238,7 @@ json_t *session__overhead(const struct snapshot *s)
 		session__put(&p, "name", session__text(s->programs[i].name));
 		session__put(&p, "runs", count(s->programs[i].runs));
 		session__put(&p, "ns", count(s->programs[i].ns));
+		session__put(&p, "missed", count(s->programs[i].missed));
 		session__append(&programs, p);
 		runs += s->programs[i].runs;
 		ns += s->programs[i].ns;

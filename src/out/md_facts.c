@@ -423,6 +423,27 @@ void md__accounting(struct text *out, const json_t *session)
 	add_reasons(out, a);
 }
 
+static void add_missed(struct text *out, const json_t *programs)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < json_array_size(programs); i++) {
+		const json_t *p = json_array_get(programs, i);
+		double missed = session__get_number(p, "missed");
+
+		if (!(missed > 0)) /* older sessions have none */
+			continue;
+		text__add(out, any ? ", "
+				   : "The kernel left out runs, and what they would have counted "
+				     "is missing: ");
+		md__code(out, session__get_text(p, "name"));
+		text__add(out, " ");
+		md__count(out, missed);
+		any = true;
+	}
+	text__add(out, any ? ".\n\n" : "");
+}
+
 void md__overhead(struct text *out, const json_t *session)
 {
 	const json_t *o = session__get(session, "overhead"),
@@ -443,6 +464,7 @@ void md__overhead(struct text *out, const json_t *session)
 	text__add(out, "\n");
 	if (!json_array_size(programs))
 		return;
+	add_missed(out, programs);
 	text__add(out, "| BPF program | runs | total | per run |\n|---|---|---|---|\n");
 	for (size_t i = 0; i < json_array_size(programs); i++) {
 		const json_t *p = json_array_get(programs, i);

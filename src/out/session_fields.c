@@ -437,7 +437,9 @@ static const struct field accounting_fields[] = {
 };
 
 static const struct field program_fields[] = {
-	{"name", TEXT, NULL}, {"runs", COUNT, NULL}, {"ns", COUNT, NULL}, {NULL, 0, NULL}};
+	{"name", TEXT, NULL},	 {"runs", COUNT, NULL}, {"ns", COUNT, NULL},
+	{"missed", COUNT, NULL}, {NULL, 0, NULL},
+};
 
 static const struct field overhead_fields[] = {
 	{"programs", LIST, program_fields},

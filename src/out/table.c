@@ -409,10 +409,28 @@ static void add_not_read(struct text *out, const struct snapshot *s)
 	text__addf(out, " %s bytes\n", units__count(b, sizeof(b), s->acct.bytes_opaque));
 }
 
+/* Runs of our programs that the kernel left out. */
+static void add_missed(struct text *out, const struct snapshot *s)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < s->n_programs; i++) {
+		const struct snapshot_program *p = &s->programs[i];
+
+		if (!p->missed)
+			continue;
+		add_term(out, any ? ", " : "program runs left out by the kernel: ", p->name,
+			 p->missed);
+		any = true;
+	}
+	text__add(out, any ? "\n" : "");
+}
+
 void table__add_accounting(struct text *out, const struct snapshot *s)
 {
 	add_identities(out, s);
 	add_reasons(out, s);
+	add_missed(out, s);
 	add_tls(out, s);
 	if (s->n_opaque)
 		add_opaque(out, s);

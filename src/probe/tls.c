@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "probe/programs.h"
 #include "probe/seccomp.h"
 #include "probe/shared.h"
 #include "probe/tls_internal.h"
@@ -277,29 +278,9 @@ int tls__sweep(struct tls *t)
 	return n < 0 ? -errno : 0;
 }
 
-static void add_program(struct snapshot *s, const struct bpf_program *p)
-{
-	struct bpf_prog_info info = {};
-	uint32_t len = sizeof(info);
-	struct snapshot_program *out = &s->programs[s->n_programs];
-
-	if (s->n_programs >= sizeof(s->programs) / sizeof(s->programs[0]) ||
-	    bpf_program__fd(p) < 0 || bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
-		return;
-	snprintf(out->name, sizeof(out->name), "%s", bpf_program__name(p));
-	out->runs = info.run_cnt;
-	out->ns = info.run_time_ns;
-	s->n_programs++;
-}
-
 void tls__read(struct tls *t, struct snapshot *s)
 {
-	struct bpf_program *p;
-
-	bpf_object__for_each_program(p, t->skel->obj)
-	{
-		add_program(s, p);
-	}
+	programs__read(t->skel->obj, s);
 	s->tls = t->skel->bss->tls_stats;
 	s->has_tls = true;
 }

@@ -18,6 +18,7 @@
 #include "log.h"
 #include "probe/lacks.h"
 #include "probe/opaque.h"
+#include "probe/programs.h"
 #include "probe/privileges.h"
 #include "probe/redis_names.h"
 #include "probe/tls.h"
@@ -581,27 +582,6 @@ static int read_series(struct wire *w, struct snapshot *s)
 	return 0;
 }
 
-static void read_programs(struct wire *w, struct snapshot *s)
-{
-	struct bpf_program *p;
-
-	bpf_object__for_each_program(p, w->skel->obj)
-	{
-		struct bpf_prog_info info = {};
-		uint32_t len = sizeof(info);
-		struct snapshot_program *out = &s->programs[s->n_programs];
-
-		if (s->n_programs >= sizeof(s->programs) / sizeof(s->programs[0]))
-			return;
-		if (bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
-			continue;
-		snprintf(out->name, sizeof(out->name), "%s", bpf_program__name(p));
-		out->runs = info.run_cnt;
-		out->ns = info.run_time_ns;
-		s->n_programs++;
-	}
-}
-
 static void read_self(struct snapshot *s)
 {
 	struct rusage ru;
@@ -663,7 +643,7 @@ int wire__read(struct wire *w, struct snapshot *s)
 		snapshot__free(s);
 		return err;
 	}
-	read_programs(w, s);
+	programs__read(w->skel->obj, s);
 	if (w->tls)
 		tls__read(w->tls, s);
 	err = opaque__read(w->opaque, s);

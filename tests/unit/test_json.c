@@ -216,11 +216,14 @@ static void the_cost_per_exchange(void **state)
 
 	(void)state;
 	s.n_programs = 2;
-	s.programs[0] = (struct snapshot_program){"egress", 10, 5000};
-	s.programs[1] = (struct snapshot_program){"ingress", 10, 7000};
+	s.programs[0] = (struct snapshot_program){"egress", 10, 5000, 0};
+	s.programs[1] = (struct snapshot_program){"ingress", 10, 7000, 2};
 	s.acct.matched = 6;
 	o = session__overhead(&s);
 	assert_true(json_number_value(json_object_get(o, "ns_per_exchange")) == 2000);
+	assert_int_equal(json_integer_value(json_object_get(
+				 json_array_get(json_object_get(o, "programs"), 1), "missed")),
+			 2);
 	json_decref(o);
 }
 

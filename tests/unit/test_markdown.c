@@ -327,6 +327,24 @@ static void what_the_run_cannot_tell(void **state)
 	json_decref(s);
 }
 
+static void runs_that_were_left_out(void **state)
+{
+	json_t *s = fixture__session(),
+	       *programs = json_object_get(json_object_get(s, "overhead"), "programs");
+
+	(void)state;
+	assert_int_equal(json_array_size(programs), 1);
+	render(s);
+	silent_about("The kernel left out");
+	json_object_set_new(json_array_get(programs, 0), "name", json_string("wire_switch"));
+	json_object_set_new(json_array_get(programs, 0), "missed", json_integer(1200));
+	json_array_append_new(programs, json_pack("{s:s, s:i, s:i, s:i}", "name", "wire_ingress",
+						  "runs", 9, "ns", 900, "missed", 0));
+	render(s);
+	says("what they would have counted is missing: `wire_switch` 1,200.");
+	json_decref(s);
+}
+
 /* Every text of the session is hostile: no control bytes, no Markdown, no HTML of its own. */
 static void poison(json_t *at)
 {
@@ -481,6 +499,7 @@ int main(void)
 		cmocka_unit_test(a_partial_run_says_so_at_the_top),
 		cmocka_unit_test(nothing_measured_is_no_data),
 		cmocka_unit_test(what_the_run_cannot_tell),
+		cmocka_unit_test(runs_that_were_left_out),
 		cmocka_unit_test(hostile_names_stay_names),
 		cmocka_unit_test(hostile_units),
 		cmocka_unit_test(histograms),

@@ -205,15 +205,17 @@ static void programs_and_cost(void **state)
 	struct snapshot before = {.user_cpu_s = 1, .n_programs = 1}, now = {.user_cpu_s = 3}, d;
 
 	(void)state;
-	before.programs[0] = (struct snapshot_program){"egress", 10, 1000};
-	now.programs[0] = (struct snapshot_program){"ingress", 5, 500};
-	now.programs[1] = (struct snapshot_program){"egress", 30, 4000};
+	before.programs[0] = (struct snapshot_program){"egress", 10, 1000, 3};
+	now.programs[0] = (struct snapshot_program){"ingress", 5, 500, 1};
+	now.programs[1] = (struct snapshot_program){"egress", 30, 4000, 7};
 	now.n_programs = 2;
 	now.rss_bytes = 77;
 	assert_int_equal(snapshot__delta(&d, &now, &before), 0);
 	assert_int_equal(d.programs[0].runs, 5);
 	assert_int_equal(d.programs[1].runs, 20);
 	assert_int_equal(d.programs[1].ns, 3000);
+	assert_int_equal(d.programs[0].missed, 1);
+	assert_int_equal(d.programs[1].missed, 4);
 	assert_true(d.user_cpu_s == 2);
 	assert_int_equal(d.rss_bytes, 77);
 }

@@ -100,6 +100,27 @@ static void segments_passed_over(void **state)
 	free(text);
 }
 
+static void runs_that_were_left_out(void **state)
+{
+	struct snapshot s = base();
+	struct table_opts opts = {0};
+	char *text;
+
+	(void)state;
+	s.programs[0] = (struct snapshot_program){"wire_ingress", 9, 900, 0};
+	s.n_programs = 1;
+	text = printed(&s, &opts);
+	assert_null(strstr(text, "left out"));
+	free(text);
+	s.programs[1] = (struct snapshot_program){"wire_switch", 9, 900, 1200};
+	s.programs[2] = (struct snapshot_program){"tls_send", 0, 0, 1};
+	s.n_programs = 3;
+	text = printed(&s, &opts);
+	assert_non_null(strstr(
+		text, "\nprogram runs left out by the kernel: wire_switch 1,200, tls_send 1\n"));
+	free(text);
+}
+
 /* The same lines below a tree as below the table. */
 static void a_tree_has_the_accounting(void **state)
 {
@@ -364,6 +385,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_table),
 		cmocka_unit_test(segments_passed_over),
+		cmocka_unit_test(runs_that_were_left_out),
 		cmocka_unit_test(a_tree_has_the_accounting),
 		cmocka_unit_test(bold_header_only_where_asked),
 		cmocka_unit_test(fits_into_100_columns),
