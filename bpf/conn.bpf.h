@@ -28,9 +28,9 @@ struct flight_set {
 /*
  * Deliveries of a route to this socket since it last answered one. A subscriber that only listens
  * would fill the tables with exchanges that nobody closes: once LISTENER_SILENT of them timed out,
- * or LISTENER_OPEN were made, only one in LISTENER_PROBE opens an exchange, to notice when it
- * begins to answer. The second number is far above what a responder has in hand before its first
- * answer.
+ * or LISTENER_OPEN were made (of all routes of the socket, too), only one in LISTENER_PROBE opens
+ * an exchange, to notice when it begins to answer. The second number is far above what a responder
+ * has in hand before its first answer.
  */
 struct listener {
 	__u16 route;
@@ -82,18 +82,18 @@ struct conn {
 	__u8 filter;  /* enum conn_filter */
 	__u8 claimed; /* a port that was asked for: what is not understood there is counted */
 	__u8 tries;
-	__u8 verbs;	 /* VERB_* this socket was seen to carry */
-	__u8 verbs_told; /* of them, those that its process is known for */
-	__u8 relay;	 /* its process is a forwarder */
-	__u8 flights;	 /* an exchange did not fit into `first`: the socket has a table */
-	__u8 kind;	 /* enum nats_kind */
-	__u8 named;	 /* enum conn_filter: the verdict on its cgroup's names */
-	__u32 known;	 /* counted as recognised */
-	__u32 overflow;	 /* how many of its exchanges are in the overflow map, at most */
-	__u8 trying;	 /* enum wire_proto whose state this is while `proto` is PROTO_NEW */
-	__u8 plain;	 /* a TLS socket whose text is read by bpf/tls.bpf.c */
-	__u8 fresh;	 /* nothing had passed when it was first seen */
-	__u8 pad1;
+	__u8 verbs;	  /* VERB_* this socket was seen to carry */
+	__u8 verbs_told;  /* of them, those that its process is known for */
+	__u8 relay;	  /* its process is a forwarder */
+	__u8 flights;	  /* an exchange did not fit into `first`: the socket has a table */
+	__u8 kind;	  /* enum nats_kind */
+	__u8 named;	  /* enum conn_filter: the verdict on its cgroup's names */
+	__u32 known;	  /* counted as recognised */
+	__u32 overflow;	  /* how many of its exchanges are in the overflow map, at most */
+	__u8 trying;	  /* enum wire_proto whose state this is while `proto` is PROTO_NEW */
+	__u8 plain;	  /* a TLS socket whose text is read by bpf/tls.bpf.c */
+	__u8 fresh;	  /* nothing had passed when it was first seen */
+	__u8 outside;	  /* its port or cgroup was not asked for, whoever owns it */
 	__u64 last_route; /* hash and route of the last subject or path, as in route_cache */
 	struct hop_conn hops;
 	union {
@@ -108,6 +108,8 @@ struct conn {
 	__u64 series_cache[CONN_CACHE]; /* route, role, status and index of a series, in one word */
 	__u64 bytes_opaque;		/* where nothing is read (HTTP/2, TLS): all that is known */
 	__u64 bytes_told;		/* of them, those that a lane counts already */
+	__u32 answers;	  /* a delivery was answered: it is not one that only listens */
+	__u32 unanswered; /* deliveries since then that were followed */
 };
 
 struct {
@@ -189,15 +191,20 @@ const volatile __u32 targ_n_cgroups;
 /* Segments of sockets without a known owner: the reader then looks through all files again. */
 __u64 owners_wanted SHARED = 0;
 
-static __always_inline bool filter__port(const struct conn *c)
+static __always_inline bool filter__ports(__u16 local, __u16 remote)
 {
 	__u32 i;
 
 	for (i = 0; i < 16 && i < targ_n_ports; i++) {
-		if (targ_ports[i] == c->port_local || targ_ports[i] == c->port_remote)
+		if (targ_ports[i] == local || targ_ports[i] == remote)
 			return true;
 	}
 	return false;
+}
+
+static __always_inline bool filter__port(const struct conn *c)
+{
+	return filter__ports(c->port_local, c->port_remote);
 }
 
 static __always_inline bool filter__cgroup(struct __sk_buff *skb)
@@ -244,25 +251,32 @@ static __always_inline bool filter__owned(const struct conn *c)
 	return (!targ_n_comms || filter__comm(c)) && (!targ_n_pids || filter__pid(c));
 }
 
+/* Not for good: somebody else may have been taken for its owner, or holds it, too. */
+static __always_inline void filter__stop(struct conn *c)
+{
+	c->filter = FILTER_STOP;
+	c->fresh = 0; /* what is read later is not its first bytes */
+}
+
 /*
- * pid and comm, once the owner is known (the thread group's id is what ps calls pid), and the names
- * of the cgroup, once userspace knows them.
+ * pid and comm, whenever the owner is known anew (the thread group's id is what ps calls pid), and the
+ * names of the cgroup, once userspace knows them.
  */
 static __noinline void filter__decide(struct conn *c)
 {
 	bool owned = !targ_n_pids && !targ_n_comms;
 
-	if (c->filter != FILTER_UNDECIDED || !c->cookie)
+	if (c->filter == FILTER_PASS || c->outside || !c->cookie)
 		return;
 	if (targ_named && c->named == FILTER_UNDECIDED)
 		c->named = (__u8)named__verdict(c->cgroup);
 	if (!owned && c->tgid) {
 		owned = filter__owned(c);
 		if (!owned)
-			c->filter = FILTER_STOP;
+			filter__stop(c);
 	}
 	if (targ_named && c->named == FILTER_STOP)
-		c->filter = FILTER_STOP;
+		filter__stop(c);
 	else if (owned && (!targ_named || c->named == FILTER_PASS))
 		c->filter = FILTER_PASS;
 }
@@ -270,21 +284,27 @@ static __noinline void filter__decide(struct conn *c)
 /* Port and cgroup, when the socket is first seen. */
 static __always_inline void filter__socket(struct __sk_buff *skb, struct conn *c)
 {
-	if ((targ_n_ports && !filter__port(c)) || (targ_n_cgroups && !filter__cgroup(skb)))
+	if ((targ_n_ports && !filter__port(c)) || (targ_n_cgroups && !filter__cgroup(skb))) {
 		c->filter = FILTER_STOP;
-	else
+		c->outside = 1;
+	} else {
 		filter__decide(c);
+	}
 }
 
-/* Typed reads, not bpf_probe_read_kernel(): lockdown's "confidentiality" refuses that one. */
-static __always_inline void conn__set_owner(struct conn *c, struct task_struct *t)
+/*
+ * The process's name, which is its first thread's: others are called what they do.
+ * Typed reads, not bpf_probe_read_kernel(): lockdown's "confidentiality" refuses that one.
+ */
+static __always_inline void conn__set_owner(struct conn *c, struct task_struct *thread)
 {
+	struct task_struct *t = thread->group_leader;
 	__u64 *to = (__u64 *)c->comm;
 
 	_Static_assert(sizeof(t->comm) == COMM_LEN, "TASK_COMM_LEN");
 	to[0] = *(__u64 *)&t->comm[0];
 	to[1] = *(__u64 *)&t->comm[8];
-	c->born = (__u32)(t->group_leader->start_time >> 20);
+	c->born = (__u32)(t->start_time >> 20);
 	c->tgid = t->tgid;
 	filter__decide(c);
 }

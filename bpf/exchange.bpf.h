@@ -63,7 +63,8 @@ struct overflow_key {
 struct overflow_val {
 	struct flight flight;
 	__u64 cgroup;
-	__u64 proto;
+	__u32 proto;
+	__u32 relay; /* its process is a forwarder */
 };
 
 #endif

@@ -136,6 +136,17 @@ static __always_inline void expire__opaque(struct wire_acct *a, struct conn *c)
 	}
 }
 
+/*
+ * Nothing was answered, maybe, and so nobody has looked. On a stack of its own, see
+ * flight__expire(), and global: verified once, and not with all that comes behind it.
+ */
+__noinline int expire__relay(struct conn *c)
+{
+	if (c)
+		relay__look(c);
+	return 0;
+}
+
 /* Gives up what is old enough in the connection's own places: its tables are in *e, where it has
  * any. */
 static __always_inline void expire__conn(struct expire_ctx *e)
@@ -150,6 +161,7 @@ static __always_inline void expire__conn(struct expire_ctx *e)
 		expire__opaque(e->acct, e->conn);
 		return;
 	}
+	expire__relay(e->conn);
 	bpf_loop(2 * FLIGHT_WAYS, expire__first, e, 0);
 	if (e->flights)
 		bpf_loop(FLIGHT_SLOTS, expire__slot, e, 0);
@@ -175,7 +187,7 @@ static long expire__overflow(struct bpf_map *map, const void *key, void *value, 
 	struct series_key sk = {.cgroup = v->cgroup,
 				.route = f.route,
 				.proto = (__u8)v->proto,
-				.role = f.role,
+				.role = (__u8)relay__named(v->relay, f.role),
 				.status = STATUS_UNANSWERED};
 	__u32 id;
 

@@ -14,6 +14,7 @@
 #ifndef HOPSCOPE_FLIGHT_BPF_H
 #define HOPSCOPE_FLIGHT_BPF_H
 
+#include "relay.bpf.h"
 #include "series.bpf.h"
 
 /*
@@ -86,14 +87,18 @@ static __always_inline void flight__ended(struct wire_acct *a, const struct flig
 		a->reason[REASON_DELIVERIES]--;
 }
 
+/* More routes than places: those of a socket that never answered anything share what is known of
+ * it. */
 static __always_inline struct listener *listener__of(struct conn *c, __u32 route)
 {
 	struct listener *l = &c->listeners[route & (LISTENERS - 1)];
 
 	if (l->route != route) {
 		l->route = (__u16)route;
-		l->silent = 0;
-		l->open = 0;
+		if (c->answers) {
+			l->silent = 0;
+			l->open = 0;
+		}
 	}
 	return l;
 }
@@ -112,6 +117,8 @@ static __always_inline void listener__answers(struct conn *c, __u32 route)
 {
 	struct listener *l = listener__of(c, route);
 
+	c->answers = 1;
+	c->unanswered = 0;
 	l->silent = 0;
 	l->open = 0;
 }
@@ -121,8 +128,10 @@ static __always_inline bool listener__skip(struct conn *c, __u32 route)
 {
 	struct listener *l = listener__of(c, route);
 
-	if (l->silent < LISTENER_SILENT && l->open < LISTENER_OPEN) {
+	if (l->silent < LISTENER_SILENT && l->open < LISTENER_OPEN &&
+	    c->unanswered < LISTENER_OPEN) {
 		l->open++;
+		c->unanswered++;
 		return false;
 	}
 	return ++l->skipped % LISTENER_PROBE;
@@ -163,7 +172,8 @@ static __noinline int flight__expire(struct wire_acct *a, struct conn *c, struct
 	if (!f.id || __sync_val_compare_and_swap(&slot->id, f.id, 0) != f.id)
 		return 0;
 	reason = flight__why(c, &f, reason);
-	flight__give_up(a, series__get(a, c, f.route, f.role, STATUS_UNANSWERED), &f, reason);
+	flight__give_up(a, series__get(a, c, f.route, relay__role(c, f.role), STATUS_UNANSWERED),
+			&f, reason);
 	return 0;
 }
 
@@ -179,6 +189,7 @@ static __always_inline void flight__open_overflow(struct wire_acct *a, struct co
 		s->overflow.flight = *f;
 		s->overflow.cgroup = c->cgroup;
 		s->overflow.proto = c->proto;
+		s->overflow.relay = c->relay;
 	}
 	if (!s || bpf_map_update_elem(&flight_overflow, &key, &s->overflow, BPF_NOEXIST)) {
 		a->dropped++;

@@ -320,8 +320,8 @@ static __always_inline void nats__open(wire_ctx *ctx, struct conn *c, struct wir
 
 static __always_inline void nats__error(struct conn *c, struct wire_acct *a, __u32 dir)
 {
-	struct series_val *v =
-		series__get(a, c, 0, dir == OUT ? ROLE_BROKER : ROLE_CLIENT, STATUS_PROTO_ERR);
+	__u32 role = relay__role(c, dir == OUT ? ROLE_BROKER : ROLE_CLIENT);
+	struct series_val *v = series__get(a, c, 0, role, STATUS_PROTO_ERR);
 
 	if (v)
 		series__count(v, 0);

@@ -96,17 +96,28 @@ static __always_inline void relay__look(struct conn *c)
 	c->relay = verbs && relay__is(*verbs);
 }
 
+/*
+ * What the sockets of a forwarder are called: four bits for each enum wire_role, what to turn over
+ * in it. Not a switch: this is at the end of the longest chains of calls, where every branch is
+ * verified again.
+ */
+#define RELAY_NAME(role, name) ((__u64)((role) ^ (name)) << 4 * (role))
+#define RELAY_NAMES                                                                      \
+	(RELAY_NAME(ROLE_BROKER, ROLE_RELAY) | RELAY_NAME(ROLE_CLIENT, ROLE_RELAY_OUT) | \
+	 RELAY_NAME(ROLE_SERVICE, ROLE_RELAY_SERVICE) |                                  \
+	 RELAY_NAME(ROLE_BROKER_OUT, ROLE_RELAY_SERVICE_OUT))
+
+_Static_assert(ROLE_MAX <= 16, "four bits for each");
+
+/* relay: 0 or 1 */
+static __always_inline __u32 relay__named(__u32 relay, __u32 role)
+{
+	return role ^ (__u32)(RELAY_NAMES >> 4 * (role & 15) & 15) * relay;
+}
+
 static __always_inline __u32 relay__role(const struct conn *c, __u32 role)
 {
-	if (!c->relay)
-		return role;
-	switch (role) {
-	case ROLE_BROKER: return ROLE_RELAY;
-	case ROLE_CLIENT: return ROLE_RELAY_OUT;
-	case ROLE_SERVICE: return ROLE_RELAY_SERVICE;
-	case ROLE_BROKER_OUT: return ROLE_RELAY_SERVICE_OUT;
-	}
-	return role;
+	return relay__named(c->relay, role);
 }
 
 #endif

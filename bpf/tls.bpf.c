@@ -496,8 +496,10 @@ static __always_inline bool tls__enter(struct pt_regs *ctx, __u64 cookie, struct
 	call->key.object = object;
 	call->key.tgid = bpf_get_current_pid_tgid() >> 32;
 	t = tls__conn(&call->key);
-	if (!t)
+	if (!t) { /* its end will not be told */
+		call->active = 0;
 		return false;
+	}
 	if (role == TLS_HANDSHAKE && !t->conn.proto && !t->conn.tries)
 		t->conn.fresh = 1;
 	call__guess(call, t);

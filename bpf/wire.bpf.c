@@ -251,6 +251,23 @@ static __always_inline void conn__meet(struct conn *c, struct bpf_sock *sk, __u3
 	cause__meet(c, dir, seq);
 }
 
+/* Data of a connection that is still being made. What the new socket is to read is not seen again.
+ */
+static __noinline int segment__too_early(__u32 local, __u32 remote)
+{
+	struct wire_acct *a;
+	__u32 lane;
+
+	if (targ_n_ports && !filter__ports((__u16)local, (__u16)remote))
+		return 0;
+	a = lane__claim(&lane);
+	if (!a)
+		return 0;
+	a->reason[REASON_ACCEPTING]++;
+	lane__release(a);
+	return 0;
+}
+
 static __always_inline int on_packet(struct __sk_buff *skb, __u32 dir)
 {
 	struct bpf_sock *sk = skb->sk;
@@ -264,6 +281,10 @@ static __always_inline int on_packet(struct __sk_buff *skb, __u32 dir)
 	if (c && (c->proto == PROTO_OTHER || c->filter == FILTER_STOP))
 		return 1;
 	if (!c || !c->cookie) {
+		if (dir == IN && sk->state == BPF_TCP_LISTEN) {
+			segment__too_early(s.dport, s.sport);
+			return 1;
+		}
 		c = dir == OUT ? conn__create(skb, sk, s.sport, s.dport)
 			       : conn__create(skb, sk, s.dport, s.sport);
 		if (!c)

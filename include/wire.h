@@ -117,6 +117,12 @@ enum wire_reason {
 	/* one_way */
 	REASON_NO_ANSWER = 26, /* Redis: answered by pushes (SUBSCRIBE), a stream, or not at all */
 	REASON_PUSH = 27,      /* Redis: came without being asked for (pub/sub, MONITOR) */
+	/*
+	 * In no identity: segments that pass a listening socket. The kernel hands data to it that
+	 * comes before the connection is made: with TCP_DEFER_ACCEPT the first request of each,
+	 * otherwise where the handshake's last packet was lost or overtaken.
+	 */
+	REASON_ACCEPTING = 28,
 	REASON_MAX = 32
 };
 

@@ -7,11 +7,16 @@
 # shellcheck disable=SC2154 # $apt and $arch are set by who sources this
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# The first repository of that label which the machine's apt knows.
+# The first repository of that label which the machine's apt knows; labels are in the lists, which may not be
+# there yet.
 mirror() {
+	[ -n "$(targets)" ] || apt-get update -qq >&2 || true
+	targets | sed -n "s/^$1|//p" | sed 1q
+}
+
+targets() {
 	# shellcheck disable=SC2016 # names of apt's
-	apt-get indextargets --format '$(LABEL)|$(REPO_URI)' 'Created-By: Packages' |
-		sed -n "s/^$1|//p" | sed 1q
+	apt-get indextargets --format '$(LABEL)|$(REPO_URI)' 'Created-By: Packages'
 }
 
 # sources SUITE...: one-line entries. X-security is another archive.

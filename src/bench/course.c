@@ -74,7 +74,7 @@ int course__run(struct course *c, const struct course_steps *steps, void *run)
 {
 	struct timespec end;
 	int64_t offset;
-	int err = watch__init(&c->watch, steps->on_death, run);
+	int err = watch__init(&c->watch, run);
 
 	if (err)
 		return log_fail(err, "cannot receive signals: %s", strerror(-err));
@@ -86,9 +86,12 @@ int course__run(struct course *c, const struct course_steps *steps, void *run)
 	if (err) {
 		if (err == -EINTR)
 			log_fail(err, "ended by a signal before anything was measured: no report");
-		tear_down(c, steps, run, c->watch.interrupts ? 0 : GRACE_MS);
+		/* With time to take back what is not on this machine: a stream in a cluster of
+		 * others. */
+		tear_down(c, steps, run, c->watch.interrupts > 1 ? 0 : GRACE_MS);
 		return err;
 	}
+	watch__tell(&c->watch, steps->on_death);
 	if (steps->measure(run) == -EINTR)
 		course__incomplete(c, "a signal (%s) ended it", strsignal(c->watch.signal));
 	if (steps->leave)

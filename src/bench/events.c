@@ -115,9 +115,10 @@ static int events_round(struct bench *b, struct phase *p, uint64_t events)
 		err = publish(b, p, run_id, first_id, events, &published);
 	if (!err)
 		err = remote__call(&b->subscriber,
-				   json_pack("{s:s,s:s,s:I,s:I}", "cmd", "expect", "run_id", run_id,
-					     "events", (json_int_t)events, "timeout_ms",
-					     (json_int_t)ARRIVAL_MS),
+				   json_pack("{s:s,s:s,s:I,s:I,s:O?}", "cmd", "expect", "run_id",
+					     run_id, "events", (json_int_t)events, "timeout_ms",
+					     (json_int_t)ARRIVAL_MS, "not_acked",
+					     json_object_get(published, "not_acked")),
 				   ARRIVAL_MS + ANSWER_MARGIN_MS, &received);
 	if (!err)
 		err = take_answers(p, published, received);

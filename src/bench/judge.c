@@ -208,7 +208,7 @@ static void judge_target(struct bench *b, const struct scenario_target *t)
 		enum rpc_mode mode;
 	} kinds[] = {{PHASE_RPC, MODE_CLOSED}, {PHASE_RPC, MODE_OPEN}, {PHASE_EVENTS, MODE_ANY}};
 	const struct scenario *s = b->scenario;
-	size_t k;
+	size_t k, before = b->n_targets;
 	unsigned int i;
 
 	for (k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
@@ -226,6 +226,9 @@ static void judge_target(struct bench *b, const struct scenario_target *t)
 			judge_phase(b, t, p ? p : &none);
 		}
 	}
+	/* A target that speaks of nothing in this run is in the report all the same: NO DATA. */
+	if (b->n_targets == before)
+		add_target(b, t, NULL);
 }
 
 void bench__judge(struct bench *b)

@@ -171,6 +171,9 @@ static int apply_options(struct scenario_target *t, const struct scenario *s,
 	if (t->clock == CLOCK_INTENDED && t->mode == MODE_CLOSED)
 		return scenario_rules__fail(y, file, at,
 					    "a closed loop has no intended time: clock client");
+	if (t->clock == CLOCK_INTENDED && !s->has_open)
+		return scenario_rules__fail(y, file, at,
+					    "clock intended without a section rpc_open");
 	t->path = -1;
 	for (i = 0; i < s->n_paths && t->path_name; i++)
 		if (!strcmp(t->path_name, path__label(s->paths[i])))

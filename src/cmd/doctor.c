@@ -16,8 +16,8 @@ static const char usage_text[] =
 	"usage: hopscope doctor [--json] [-v]\n"
 	"\n"
 	"Tries what hopscope needs, one by one, and says what to do about what is missing.\n"
-	"Nothing stays attached. Exit code: 0 everything that `trace` and `bench` need is there,\n"
-	"1 something is missing.\n"
+	"Nothing stays attached. Exit code: 0 everything that `trace` needs is there, 1 something\n"
+	"is missing.\n"
 	"\n"
 	"  -j, --json      one JSON object\n"
 	"  -v, --verbose   with the verifier's words about what was refused\n"
@@ -155,7 +155,7 @@ int cmd_doctor(int argc, char **argv)
 		return print_json(&f, usable) || !usable ? EXIT_RUNTIME : EXIT_PASS;
 	print_rows(&f);
 	print_commands(&f);
-	printf("\n%s\n", usable ? "trace and bench work here."
-				: "trace and bench do not work here: see MISSING above.");
+	printf("\n%s\n",
+	       usable ? "trace works here." : "trace does not work here: see MISSING above.");
 	return usable ? EXIT_PASS : EXIT_RUNTIME;
 }

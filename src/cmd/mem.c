@@ -265,13 +265,34 @@ static int watch(struct mem *m)
 	return read_and_print(m, true);
 }
 
+/* Whether one of the findings that are asked for may have been there, and nobody would know. */
+static bool undecided(const struct mem *m, const struct memory_snapshot *s)
+{
+	bool any_read = false, any_gone = s->forgotten > 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct memory_container *c = &s->containers[i];
+
+		/* Of one that could not be read nothing is known. */
+		if (!c->first.time_ns && !c->gone)
+			return true;
+		if ((m->fail_on & FINDING_GROWING) && c->growth.verdict != GROWTH_STABLE)
+			return true;
+		any_read = any_read || c->first.time_ns;
+		any_gone = any_gone || c->gone;
+	}
+	/* The counter of its kills went with it. */
+	if ((m->fail_on & FINDING_OOM_KILL) && !s->kills_told && any_gone)
+		return true;
+	return !any_read;
+}
+
 /* A watch of nothing is no PASS. */
 static int exit_code(const struct mem *m)
 {
 	const struct memory_snapshot *s = m->snapshot;
 	bool filtered =
 		m->opts.n_containers || m->opts.n_pods || m->opts.n_cgroups || m->opts.n_pids;
-	bool undecided = !s->n;
 
 	if (!s->n && filtered) {
 		log_fail(-ENOENT,
@@ -283,15 +304,7 @@ static int exit_code(const struct mem *m)
 		return EXIT_PASS;
 	if (memory_snapshot__findings(s) & m->fail_on)
 		return EXIT_TARGET_FAILED;
-	for (size_t i = 0; i < s->n; i++) {
-		const struct memory_container *c = &s->containers[i];
-
-		/* Of one that could not be read nothing is known. */
-		undecided = undecided || (!c->first.time_ns && !c->gone);
-		undecided = undecided ||
-			    ((m->fail_on & FINDING_GROWING) && c->growth.verdict != GROWTH_STABLE);
-	}
-	return undecided ? EXIT_UNDECIDED : EXIT_PASS;
+	return undecided(m, s) ? EXIT_UNDECIDED : EXIT_PASS;
 }
 
 static int run(struct mem *m)

@@ -390,6 +390,8 @@ static void judge_growth(struct gwrun *r, const struct gw_target *t, const struc
 
 static void judge_containers(struct gwrun *r, const struct gw_target *t)
 {
+	size_t before = r->n_targets;
+	struct target *none;
 	int id;
 
 	for (id = 0; id < GATEWAY_COUNT; id++) {
@@ -402,6 +404,11 @@ static void judge_containers(struct gwrun *r, const struct gw_target *t)
 		else if (t->container || !c->n || c->memory.limit != MEMORY_NO_LIMIT)
 			judge_share(r, t, c);
 	}
+	if (r->n_targets > before)
+		return;
+	none = add_target(r, t, NULL);
+	if (none)
+		snprintf(none->reason, sizeof(none->reason), "no container has a limit");
 }
 
 void gwrun__judge(struct gwrun *r)

@@ -15,7 +15,9 @@
 #define PUBLISHER_RETRY_MS   50
 #define PUBLISHER_BATCH_MAX  65536
 #define PUBLISHER_EVENTS_MAX 100000000
-#define PUBLISHER_LOST_MAX   3 /* batches in a row without one ack: the stream is gone */
+#define PUBLISHER_GAPS_MAX \
+	4096 /* beyond them what was not acknowledged counts as missing where it did not arrive */
+#define PUBLISHER_LOST_MAX 3 /* batches in a row without one ack: the stream is gone */
 
 /* X(constant, name in "errors"): what became of an event that was not acknowledged. */
 #define PUBLISH_ERRORS(X)                       \
@@ -55,6 +57,8 @@ struct publisher_run {
 	uint64_t attempted;
 	uint64_t published;
 	uint64_t count[PUBLISH_STATUS_MAX];
+	json_t *not_acked;   /* [first id, how many], at most PUBLISHER_GAPS_MAX of them */
+	uint64_t gap, gap_n; /* the last one, still growing */
 	uint64_t start_ns;
 	uint64_t end_ns;
 };
@@ -392,8 +396,28 @@ static void publisher__await(struct publisher *pub, uint64_t deadline)
 	}
 }
 
-/* Adds the batch up and closes it to late acks. Returns how many were acknowledged. */
-static size_t publisher__settle(struct publisher *pub, struct publisher_run *run, size_t n)
+static void publisher_run__end_gap(struct publisher_run *run)
+{
+	if (run->gap_n && json_array_size(run->not_acked) < PUBLISHER_GAPS_MAX)
+		json_array_append_new(run->not_acked, json_pack("[I,I]", (json_int_t)run->gap,
+								(json_int_t)run->gap_n));
+	run->gap_n = 0;
+}
+
+/* What nobody promised to keep is not missing when it does not arrive. */
+static void publisher_run__not_acked(struct publisher_run *run, uint64_t id, uint64_t n)
+{
+	if (!run->gap_n || run->gap + run->gap_n != id) {
+		publisher_run__end_gap(run);
+		run->gap = id;
+	}
+	run->gap_n += n;
+}
+
+/* Adds the batch up, which begins with event `first`, and closes it to late acks. Returns how many
+ * were acknowledged. */
+static size_t publisher__settle(struct publisher *pub, struct publisher_run *run, uint64_t first,
+				size_t n)
 {
 	size_t i, acked = 0;
 
@@ -404,7 +428,10 @@ static size_t publisher__settle(struct publisher *pub, struct publisher_run *run
 			pub->slots[i].status = PUBLISH_TIMEOUT;
 			snprintf(pub->last_error, sizeof(pub->last_error), "no ack in time");
 		}
-		acked += pub->slots[i].status == PUBLISH_ACKED;
+		if (pub->slots[i].status == PUBLISH_ACKED)
+			acked++;
+		else
+			publisher_run__not_acked(run, run->first_id + first + i, 1);
 		run->count[pub->slots[i].status]++;
 	}
 	pthread_mutex_unlock(&pub->lock);
@@ -426,10 +453,13 @@ static void publisher__batches(struct publisher *pub, struct publisher_run *run)
 		for (k = 0; k < n; k++)
 			publisher__publish(pub, run, i + k, k, &out);
 		publisher__await(pub, clock__now() + run->timeout_ns);
-		lost = publisher__settle(pub, run, n) ? 0 : lost + 1;
+		lost = publisher__settle(pub, run, i, n) ? 0 : lost + 1;
 		i += n;
 	}
 	run->end_ns = clock__now();
+	if (i < run->events)
+		publisher_run__not_acked(run, run->first_id + i, run->events - i);
+	publisher_run__end_gap(run);
 	msgpack_sbuffer_destroy(&out);
 }
 
@@ -459,8 +489,9 @@ static int publisher_run__init(struct publisher_run *run, struct publisher *pub,
 	if (limit_s > 0)
 		run->limit_ns = clock__now() + (uint64_t)(limit_s * 1e9);
 	run->payload = calloc(1, run->payload_len + 1);
+	run->not_acked = json_array();
 	slots = calloc(run->batch, sizeof(*slots));
-	if (!run->payload || !slots) {
+	if (!run->payload || !run->not_acked || !slots) {
 		free(slots);
 		return fault__set(f, -ENOMEM, "cannot publish", "out of memory");
 	}
@@ -492,11 +523,11 @@ static json_t *publisher__done(struct publisher *pub, const struct publisher_run
 	pub->total[1] += acked;
 	pub->total[2] += failed;
 	pthread_mutex_lock(&pub->lock);
-	o = json_pack("{s:s,s:I,s:I,s:I,s:o,s:s,s:f,s:I,s:I,s:o,s:o,s:I,s:I,s:b}", "event", "done",
-		      "published", (json_int_t)run->published, "acked", (json_int_t)acked, "failed",
-		      (json_int_t)failed, "errors", errors, "last_error", pub->last_error,
-		      "duration_s", seconds, "start_ns", (json_int_t)run->start_ns, "end_ns",
-		      (json_int_t)run->end_ns, "rate_per_s",
+	o = json_pack("{s:s,s:I,s:I,s:I,s:O,s:o,s:s,s:f,s:I,s:I,s:o,s:o,s:I,s:I,s:b}", "event",
+		      "done", "published", (json_int_t)run->published, "acked", (json_int_t)acked,
+		      "failed", (json_int_t)failed, "not_acked", run->not_acked, "errors", errors,
+		      "last_error", pub->last_error, "duration_s", seconds, "start_ns",
+		      (json_int_t)run->start_ns, "end_ns", (json_int_t)run->end_ns, "rate_per_s",
 		      seconds > 0 ? json_real((double)acked / seconds) : json_null(), "ack",
 		      load_hist__to_json(&pub->ack), "disconnects",
 		      (json_int_t)(p->disconnects - before[0]), "reconnects",
@@ -533,6 +564,7 @@ static json_t *publisher__command(struct worker *w, const char *cmd, const json_
 	}
 	free(run.subjects);
 	free(run.payload);
+	json_decref(run.not_acked);
 	return answer;
 }
 

@@ -22,7 +22,9 @@ struct subscriber {
 	char run_id[128]; /* empty: not armed */
 	uint64_t first_id;
 	uint64_t n;
-	uint64_t *seen; /* a bit for each id */
+	uint64_t *seen;	   /* a bit for each id */
+	uint64_t *excused; /* the same: not acknowledged, so that it may or may not arrive */
+	uint64_t waiting;  /* ids that are neither */
 	uint64_t received;
 	uint64_t distinct;
 	uint64_t foreign;
@@ -44,8 +46,40 @@ static void subscriber__count(struct subscriber *s, uint64_t id, uint64_t now)
 	if (s->seen[at / 64] & bit)
 		return;
 	s->seen[at / 64] |= bit;
-	if (++s->distinct == s->n)
+	s->distinct++;
+	if (!(s->excused[at / 64] & bit) && !--s->waiting)
 		pthread_cond_signal(&s->all);
+}
+
+/* Ids that are not waited for, and not missing. Under the lock. */
+static void subscriber__excuse(struct subscriber *s, uint64_t first, uint64_t n)
+{
+	for (uint64_t at = first - s->first_id; n && at < s->n; at++, n--) {
+		uint64_t bit = 1ull << (at & 63);
+
+		if (!(s->excused[at / 64] & bit) && !(s->seen[at / 64] & bit))
+			s->waiting--;
+		s->excused[at / 64] |= bit;
+	}
+}
+
+static int subscriber__excuse_all(struct subscriber *s, const json_t *ranges)
+{
+	size_t i;
+
+	for (i = 0; i < json_array_size(ranges); i++) {
+		const json_t *r = json_array_get(ranges, i);
+		json_int_t first = json_integer_value(json_array_get(r, 0)),
+			   n = json_integer_value(json_array_get(r, 1));
+
+		if (first < 0 || n < 1)
+			return fault__set(&s->w->fault, -EINVAL, "cannot expect",
+					  "\"not_acked\" is a list of [first id, how many]");
+		pthread_mutex_lock(&s->lock);
+		subscriber__excuse(s, (uint64_t)first, (uint64_t)n);
+		pthread_mutex_unlock(&s->lock);
+	}
+	return 0;
 }
 
 static void subscriber__on_event(natsConnection *nc, natsSubscription *sub, natsMsg *msg,
@@ -111,7 +145,7 @@ static int subscriber__arm(struct subscriber *s, const json_t *args)
 	struct fault *f = &s->w->fault;
 	const char *run_id = NULL;
 	long long events, first_id;
-	uint64_t *seen;
+	uint64_t *seen, *excused;
 
 	if (args__string(args, "run_id", NULL, &run_id, f) ||
 	    args__count(args, "events", 0, 1, SUBSCRIBER_EVENTS_MAX, &events, f) ||
@@ -122,14 +156,20 @@ static int subscriber__arm(struct subscriber *s, const json_t *args)
 				  "\"run_id\" (shorter than %zu) and \"events\" are needed",
 				  sizeof(s->run_id));
 	seen = calloc((size_t)events / 64 + 1, sizeof(*seen));
-	if (!seen)
+	excused = calloc((size_t)events / 64 + 1, sizeof(*excused));
+	if (!seen || !excused) {
+		free(seen);
+		free(excused);
 		return fault__set(f, -ENOMEM, "cannot arm", "out of memory");
+	}
 
 	pthread_mutex_lock(&s->lock);
 	free(s->seen);
+	free(s->excused);
 	s->seen = seen;
+	s->excused = excused;
 	memcpy(s->run_id, run_id, strlen(run_id) + 1);
-	s->n = (uint64_t)events;
+	s->n = s->waiting = (uint64_t)events;
 	s->first_id = (uint64_t)first_id;
 	s->received = s->distinct = s->foreign = s->malformed = 0;
 	s->first_ns = s->last_ns = 0;
@@ -145,7 +185,7 @@ static json_t *subscriber__missing_ids(const struct subscriber *s)
 
 	for (i = 0; i < s->n && json_array_size(list) < SUBSCRIBER_MISSING_MAX; i++) {
 		id = s->first_id + i;
-		if (s->seen[i / 64] & (1ull << (i & 63)))
+		if ((s->seen[i / 64] | s->excused[i / 64]) & (1ull << (i & 63)))
 			continue;
 		if (json_array_append_new(list, json_integer((json_int_t)id))) {
 			json_decref(list);
@@ -165,11 +205,11 @@ static json_t *subscriber__result(struct subscriber *s, bool aborted)
 	o = json_pack("{s:s,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:I,s:I,s:I,s:b}", "event", "done",
 		      "received", (json_int_t)s->received, "distinct", (json_int_t)s->distinct,
 		      "duplicates", (json_int_t)(s->received - s->distinct), "missing",
-		      (json_int_t)(s->n - s->distinct), "missing_ids", subscriber__missing_ids(s),
-		      "first_ns", s->received ? json_integer((json_int_t)s->first_ns) : json_null(),
-		      "last_ns", s->received ? json_integer((json_int_t)s->last_ns) : json_null(),
-		      "foreign", (json_int_t)s->foreign, "malformed", (json_int_t)s->malformed,
-		      "dropped", (json_int_t)dropped, "aborted", aborted);
+		      (json_int_t)s->waiting, "missing_ids", subscriber__missing_ids(s), "first_ns",
+		      s->received ? json_integer((json_int_t)s->first_ns) : json_null(), "last_ns",
+		      s->received ? json_integer((json_int_t)s->last_ns) : json_null(), "foreign",
+		      (json_int_t)s->foreign, "malformed", (json_int_t)s->malformed, "dropped",
+		      (json_int_t)dropped, "aborted", aborted);
 	pthread_mutex_unlock(&s->lock);
 	return o;
 }
@@ -190,9 +230,11 @@ static json_t *subscriber__expect(struct subscriber *s, const json_t *args)
 	    subscriber__arm(s, args))
 		return NULL;
 
+	if (subscriber__excuse_all(s, json_object_get(args, "not_acked")))
+		return NULL;
 	deadline = clock__now() + (uint64_t)timeout_ms * NS_PER_MS;
 	pthread_mutex_lock(&s->lock);
-	while (s->distinct < s->n && !worker__should_stop(s->w, deadline)) {
+	while (s->waiting && !worker__should_stop(s->w, deadline)) {
 		/* In slices, to see SIGTERM. */
 		slice = clock__now() + 100 * NS_PER_MS;
 		slice = slice < deadline ? slice : deadline;
@@ -242,6 +284,7 @@ static void subscriber__free(struct worker *w)
 	pthread_cond_destroy(&s->all);
 	pthread_mutex_destroy(&s->lock);
 	free(s->seen);
+	free(s->excused);
 	free(s);
 	w->state = NULL;
 }

@@ -91,11 +91,12 @@ struct memory_snapshot {
 	double duration_s;		     /* of the watch so far */
 	struct memory_container *containers; /* owned */
 	size_t n;
-	const char *hierarchy;		 /* "v1", "v2" */
-	bool followed;			 /* by tracepoints; else by looking, once an interval */
-	uint64_t events_lost;		 /* cgroup or OOM events that the ring had no room for */
-	uint64_t kills_elsewhere;	 /* OOM kills in cgroups that are not in the list */
-	uint64_t forgotten;		 /* containers that went and were dropped from the list */
+	const char *hierarchy;	  /* "v1", "v2" */
+	bool followed;		  /* by tracepoints; else by looking, once an interval */
+	bool kills_told;	  /* OOM kills by a tracepoint; else by counters of what still is */
+	uint64_t events_lost;	  /* cgroup or OOM events that the ring had no room for */
+	uint64_t kills_elsewhere; /* OOM kills in cgroups that are not in the list */
+	uint64_t forgotten;	  /* containers that went and were dropped from the list */
 	uint32_t forgotten_findings;	 /* of those: enum memory_finding */
 	double user_cpu_s, system_cpu_s; /* of this process */
 	uint64_t rss_bytes;

@@ -440,6 +440,7 @@ static struct reason describe(unsigned int reason)
 	case REASON_REFUSED: return (struct reason){"refused", "bytes_unparsed"};
 	case REASON_RETRANS: return (struct reason){"retransmitted", "bytes_passed_over"};
 	case REASON_OWNER: return (struct reason){"owner", "segments_passed_over"};
+	case REASON_ACCEPTING: return (struct reason){"accepting", "segments_passed_over"};
 	case REASON_SERIES_FULL: return (struct reason){"series_full", "lookups"};
 	case REASON_ROUTE_FULL: return (struct reason){"route_full", "lookups"};
 	case REASON_NOT_ANSWERED: return (struct reason){"not_answered", "unanswered"};

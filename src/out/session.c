@@ -50,6 +50,11 @@ static bool is_count(const json_t *v)
 	       json_integer_value(v) <= COUNT_LIMIT;
 }
 
+static bool is_number(const json_t *v)
+{
+	return json_is_number(v) && fabs(json_number_value(v)) <= NUMBER_LIMIT;
+}
+
 static int check_buckets(struct walk *w, const json_t *list)
 {
 	json_int_t last = -1, total = 0;
@@ -78,7 +83,7 @@ static bool is_row(const json_t *e)
 	size_t i;
 
 	for (i = 0; i < json_array_size(e); i++)
-		if (!json_is_number(json_array_get(e, i)) && !json_is_null(json_array_get(e, i)))
+		if (!is_number(json_array_get(e, i)) && !json_is_null(json_array_get(e, i)))
 			return false;
 	return json_array_size(e) == 5;
 }
@@ -105,8 +110,8 @@ static int check_members(struct walk *w, const json_t *v, enum field_type type)
 		const json_t *e = json_array_get(v, i);
 
 		if (type == POINTS &&
-		    !(json_array_size(e) == 2 && json_is_number(json_array_get(e, 0)) &&
-		      json_is_number(json_array_get(e, 1))))
+		    !(json_array_size(e) == 2 && is_number(json_array_get(e, 0)) &&
+		      is_number(json_array_get(e, 1))))
 			return wrong(w, "is not a list of [number, number]");
 		if (type == ROWS && !is_row(e))
 			return wrong(w, "is not a list of [number or null, ...], five each");
@@ -125,7 +130,7 @@ static int check_object(struct walk *w, const json_t *o, const struct field *fie
 static int check_value(struct walk *w, const json_t *v, const struct field *f)
 {
 	switch (f->type) {
-	case NUMBER: return json_is_number(v) ? 0 : wrong(w, "is not a number");
+	case NUMBER: return is_number(v) ? 0 : wrong(w, "is not a number (within +-1e18)");
 	case COUNT: return is_count(v) ? 0 : wrong(w, "is not a count (an integer from 0 to 2^53)");
 	case TEXT: return json_is_string(v) ? 0 : wrong(w, "is not a text");
 	case BOOL: return json_is_boolean(v) ? 0 : wrong(w, "is neither true nor false");

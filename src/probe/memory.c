@@ -70,6 +70,7 @@ int memory__open(struct memory **out, const struct memory_opts *opts)
 	if (!opts->mount)
 		m->events = memory_events__open(m->hierarchy, memory__on_event, m);
 	m->snapshot.followed = m->events && memory_events__cgroups(m->events);
+	m->snapshot.kills_told = m->events && memory_events__kills(m->events);
 	err = memory__scan(m);
 	if (err)
 		goto fail;

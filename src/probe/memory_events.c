@@ -129,7 +129,8 @@ struct memory_events *memory_events__open(int hierarchy, memory_event_fn fn, voi
 	err = start(e, hierarchy);
 	if (err) {
 		log_warn("cgroup and OOM events are not followed: %s; containers are looked for "
-			 "once an interval, and a kill is counted without its victim. `hopscope "
+			 "once an interval, and a kill is counted without its victim, or not at "
+			 "all where the container goes with it. `hopscope "
 			 "doctor` tells what is missing (as a rule CAP_BPF and CAP_PERFMON)",
 			 strerror(-err));
 		memory_events__close(e);
@@ -141,7 +142,7 @@ struct memory_events *memory_events__open(int hierarchy, memory_event_fn fn, voi
 	if (!e->kills)
 		log_warn(
 			"this kernel does not tell programs of OOM victims: an OOM kill is counted "
-			"without its victim");
+			"without its victim, or not at all where the container goes with it");
 	return e;
 }
 

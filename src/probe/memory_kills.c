@@ -131,7 +131,6 @@ void memory__on_event(void *ctx, const struct cgroup_event *e)
 static void count_kills_of(struct memory *m, struct memory_watch *w)
 {
 	const struct memory_container *c = &m->snapshot.containers[w->index];
-	bool told = m->events && memory_events__kills(m->events);
 	uint64_t counted = c->last.events_oom_kill, missing;
 	struct oom_kill k = {
 		.time_ns = c->last.time_ns,
@@ -144,7 +143,7 @@ static void count_kills_of(struct memory *m, struct memory_watch *w)
 	if (counted == MEMORY_NOT_KNOWN || counted < w->kills_base + w->kills_told)
 		return;
 	missing = counted - w->kills_base - w->kills_told;
-	if (told && missing > w->kills_pending) {
+	if (m->snapshot.kills_told && missing > w->kills_pending) {
 		w->kills_pending = missing;
 		return;
 	}

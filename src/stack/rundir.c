@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -134,6 +135,28 @@ static void drop_unless_named(char *path, const char *name, bool exact)
 		path[0] = '\0';
 }
 
+/* A directory of ours alone: what stands in it is acted on, and nobody swaps it. 0 or negative
+ * errno. */
+static int check_ours(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st))
+		return -errno;
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || st.st_mode & (S_IWGRP | S_IWOTH))
+		return -EPERM;
+	return 0;
+}
+
+static int remove_store(const char *store)
+{
+	int err = store[0] ? check_ours(store) : -ENOENT;
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	return tree__remove(store);
+}
+
 static void remove_run(struct rundir *r)
 {
 	int err;
@@ -142,7 +165,7 @@ static void remove_run(struct rundir *r)
 		log_warn("cannot remove the cgroup %s: something in it does not end; the next run "
 			 "tries again",
 			 r->cgroup.v2);
-	err = r->store[0] ? tree__remove(r->store) : 0;
+	err = remove_store(r->store);
 	if (err)
 		log_warn("cannot remove %s: %s", r->store, strerror(-err));
 	/* The record goes last: what stands before it can be found again. */
@@ -207,18 +230,6 @@ static void sweep_unrecorded(const char *base, const char *mount)
 		closedir(d);
 }
 
-/* The base must be ours alone: paths in its records are acted on. 0 or negative errno. */
-static int check_base(const char *base)
-{
-	struct stat st;
-
-	if (lstat(base, &st))
-		return -errno;
-	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || st.st_mode & (S_IWGRP | S_IWOTH))
-		return -EPERM;
-	return 0;
-}
-
 void rundir__sweep(const struct cgroup_mounts *m)
 {
 	char base[PATH_MAX];
@@ -228,7 +239,7 @@ void rundir__sweep(const struct cgroup_mounts *m)
 
 	if (base_path(base) || owner__self(&self))
 		return;
-	if (!check_base(base)) {
+	if (!check_ours(base)) {
 		d = opendir(base);
 		while (d && (e = readdir(d)))
 			sweep_run(base, e->d_name, &self);
@@ -247,7 +258,7 @@ static int make_dirs(const char *base, const char *path)
 	for (attempt = 0; attempt < 3; attempt++) {
 		if (mkdir(base, 0700) && errno != EEXIST)
 			return log_fail(-errno, "cannot create %s: %s", base, strerror(errno));
-		err = check_base(base);
+		err = check_ours(base);
 		if (err && err != -ENOENT)
 			return log_fail(err, "%s is not a directory of ours alone: remove it",
 					base);
@@ -264,16 +275,19 @@ int rundir__create(struct rundir *r, const struct cgroup_mounts *m)
 {
 	char base[PATH_MAX], path[PATH_MAX], name[32];
 	int pid = getpid();
+	uint64_t random;
 	int err;
 
 	memset(r, 0, sizeof(*r));
+	/* In a directory that everybody may write to: a name that nobody can take before us. */
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		return log_fail(-EIO, "cannot make up a name: %s", strerror(errno));
 	snprintf(name, sizeof(name), PREFIX "%d", pid);
 	err = base_path(base);
 	if (!err)
 		err = path__format(path, "%s/%d", base, pid);
 	if (!err)
-		err = path__format(r->store, "%s/%s-%08lx", tmp_root(), name,
-				   (unsigned long)start_time(pid));
+		err = path__format(r->store, "%s/%s-%016" PRIx64, tmp_root(), name, random);
 	if (!err)
 		err = cgroup__plan(&r->cgroup, m, name);
 	if (err)

@@ -16,12 +16,11 @@
 
 #define TAIL_LINES 10
 
-int watch__init(struct watch *w, watch_death_fn on_death, void *ctx)
+int watch__init(struct watch *w, void *ctx)
 {
 	sigset_t set;
 
 	memset(w, 0, sizeof(*w));
-	w->on_death = on_death;
 	w->ctx = ctx;
 	w->when = "in the middle of the run";
 	sigemptyset(&set);
@@ -52,16 +51,32 @@ int watch__add(struct watch *w, struct child *c)
 	return 0;
 }
 
-void watch__forget(struct watch *w, const struct child *c)
+static void take_out(struct child **list, size_t *n, const struct child *c)
 {
 	size_t i;
 
-	for (i = 0; i < w->n_children; i++) {
-		if (w->children[i] != c)
+	for (i = 0; i < *n; i++) {
+		if (list[i] != c)
 			continue;
-		w->children[i] = w->children[--w->n_children];
+		list[i] = list[--*n];
 		return;
 	}
+}
+
+void watch__forget(struct watch *w, const struct child *c)
+{
+	take_out(w->children, &w->n_children, c);
+	take_out(w->ended, &w->n_ended, c);
+}
+
+void watch__tell(struct watch *w, watch_death_fn on_death)
+{
+	size_t i, n = w->n_ended;
+
+	w->on_death = on_death;
+	w->n_ended = 0;
+	for (i = 0; i < n; i++)
+		on_death(w->ctx, w->ended[i]);
 }
 
 static void report_death(struct watch *w, struct child *c)
@@ -77,6 +92,8 @@ static void report_death(struct watch *w, struct child *c)
 		 tail[0] ? "; its last lines:\n" : "; its log is empty", tail);
 	if (w->on_death)
 		w->on_death(w->ctx, c);
+	else if (w->n_ended < WATCH_MAX)
+		w->ended[w->n_ended++] = c;
 }
 
 static void take_signals(struct watch *w)

@@ -14,7 +14,8 @@
 
 #define WATCH_MAX 160
 
-/* Told once for each child that ended without being asked; after the message was printed. */
+/* Told once for each child that ended without being asked, after the message was printed: from
+ * watch__tell() on. */
 typedef void (*watch_death_fn)(void *ctx, struct child *c);
 
 /*
@@ -30,14 +31,21 @@ struct watch {
 	const char *when; /* for messages: "while the stack started" */
 	struct child *children[WATCH_MAX];
 	size_t n_children;
+	struct child *ended[WATCH_MAX]; /* before there was anybody to tell */
+	size_t n_ended;
 	watch_death_fn on_death;
 	void *ctx;
 	uint64_t next_ns; /* when on_time is due; 0: never */
 	watch_time_fn on_time;
 };
 
-/* Blocks the signals from now on. 0 or negative errno. */
-int watch__init(struct watch *w, watch_death_fn on_death, void *ctx);
+/* Blocks the signals from now on. ctx is for on_death and on_time. 0 or negative errno. */
+int watch__init(struct watch *w, void *ctx);
+/*
+ * From now on, and of those that ended before and were not forgotten: a child that is started
+ * again, as somebody else had taken its port, is none of them.
+ */
+void watch__tell(struct watch *w, watch_death_fn on_death);
 void watch__close(struct watch *w);
 /* The child must stay where it is until watch__forget() or watch__close(). */
 int watch__add(struct watch *w, struct child *c);

@@ -207,6 +207,51 @@ child_of() {
 	[[ $stderr == *"cannot connect to 127.0.0.1:1: Connection refused"* ]]
 }
 
+@test "bench: --nats-url and Ctrl-C while the run is set up: the cluster is left as it was" {
+	need_bench
+	nats_start own -js
+	sed -i 's/replicas: 3/replicas: 1/' "$scenario"
+	streams() { curl -s "http://127.0.0.1:$NATS_HTTP_PORT/jsz" | jq .streams; }
+	has_stream() { [ "$(streams)" = 1 ]; }
+	spawn_out run "$BATS_TEST_TMPDIR/run.out" env --default-signal=INT \
+		"$HOPSCOPE" bench "$scenario" --out "$out" --nats-url "$NATS_URL"
+	pid=$SPAWNED
+	wait_until 20 has_stream
+	kill -INT "$pid"
+	rc=0
+	wait_exit run 20 || rc=$?
+	[ "$rc" = 1 ]
+	no_traces_of "$pid"
+	[ "$(streams)" = 0 ]
+}
+
+# worker_says NAME ROLE COMMAND...: the answers of a worker of the load.
+worker_says() {
+	local name=$1 role=$2
+	shift 2
+	jq -nc --arg url "$NATS_URL" --arg role "$role" '{$role, name: $role, urls: [$url]}' \
+		>"$BATS_TEST_TMPDIR/$name.in"
+	printf '%s\n' "$@" >>"$BATS_TEST_TMPDIR/$name.in"
+	timeout 60 "$HOPSCOPE" __worker "$role" <"$BATS_TEST_TMPDIR/$name.in" >"$BATS_TEST_TMPDIR/$name.said"
+}
+
+@test "bench: an event that was not acknowledged is failed, and not missing, too" {
+	need_bench
+	nats_start own -js
+	# No stream has that subject: every second one is refused, and alone.
+	worker_says pub publisher '{"cmd":"run","subjects":["events.a.b","elsewhere.c"],"events":6,"batch":6,"first_id":100}'
+	jq -es '.[] | select(.event == "done") | .acked == 3 and .failed == 3 and
+		.not_acked == [[101, 1], [103, 1], [105, 1]]' "$BATS_TEST_TMPDIR/pub.said"
+	worker_says sub subscriber \
+		'{"cmd":"arm","run_id":"r","events":10,"first_id":100}' \
+		'{"cmd":"expect","run_id":"r","timeout_ms":200,"not_acked":[[100,4],[109,1]]}' \
+		'{"cmd":"arm","run_id":"s","events":3}' \
+		'{"cmd":"expect","run_id":"s","timeout_ms":55000,"not_acked":[[0,3]]}'
+	jq -es '[.[] | select(.event == "done")] | length == 2 and
+		.[0].missing == 5 and .[0].missing_ids == [104, 105, 106, 107, 108] and
+		.[1].missing == 0 and .[1].missing_ids == [] and (.[1].aborted | not)' "$BATS_TEST_TMPDIR/sub.said"
+}
+
 # ---- bad luck in the middle
 
 @test "bench: a node that is killed is named; the run goes on and is partial" {
@@ -316,6 +361,28 @@ child_of() {
 	e2e_alive "$pid"
 	# A record is not obeyed beyond what carries the run's name.
 	[ -d "$BATS_TEST_TMPDIR/precious" ]
+}
+
+@test "bench: a store that is somebody else's by now is left alone" {
+	need_bench
+	spawn stranger sleep 60
+	pid=$SPAWNED
+	store=$BATS_TEST_TMPDIR/hopscope-$pid-x
+	mkdir -p "/run/hopscope/$pid" "$store/theirs"
+	chown -R nobody "$store"
+	cat >"/run/hopscope/$pid/owner" <<-END
+		pid $pid
+		start 1
+		pidns $(stat -Lc %i /proc/self/ns/pid)
+		boot $(cat /proc/sys/kernel/random/boot_id)
+		v2
+		v1
+		store $store
+	END
+	run --separate-stderr "$HOPSCOPE" bench "$scenario" --out "$out" --nats-url 127.0.0.1:1
+	[[ $stderr == *"cannot remove $store: Operation not permitted"* ]]
+	[ -d "$store/theirs" ]
+	[ ! -e "/run/hopscope/$pid" ]
 }
 
 @test "bench: a broker that cannot start is reported with its last words" {

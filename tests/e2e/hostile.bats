@@ -159,3 +159,33 @@ listens() {
 			\"broker_out ok\": (\$n + 20 * $churn), \"service ok\": (\$n + 20 * $churn)}" \
 		'.accounting.reasons.series_full > 0 and (.series | length) <= 100 + 4'
 }
+
+# ---- sockets that are not what they seem
+
+# The kernel shows the first segment of such a connection at the listening socket, and not again.
+@test "a server that is woken up with the first request: no connection's bytes are another's" {
+	local p=x20 n=200 port
+	port=$(free_port)
+	trace_start t --port "$port"
+	trace_start other --port 1
+	flood web http "$port" "/$p" n=$n per=1 defer=1
+	trace_stop t
+	trace_stop other
+	# Of an answer without its request the body cannot be told: "hi".
+	check t identity 'all == {"client 2xx": $n}' '.accounting.reasons | .accepting == $n and .resync == 2 * $n' \
+		'.accounting | .bytes_unparsed == 2 * $n and .unanswered == 0 and .in_flight == 0 and .reasons.retransmitted == 0'
+	check other identity '.accounting.reasons.accepting == 0'
+}
+
+@test "a process is called by its first thread, whichever sends" {
+	local p=x21 n=200 port
+	port=$(free_port)
+	trace_start t --port "$port" --comm flood
+	trace_start worker --port "$port" --comm worker
+	flood web http "$port" "/$p" n=$n per=1 thread=1
+	trace_stop t
+	trace_stop worker
+	# Whose the accepted socket is, is known when it answers.
+	check t identity 'all == {"client 2xx": $n}' '.accounting | .seen == $n and .reasons.owner == $n'
+	check worker identity 'all == {}'
+}

@@ -67,6 +67,23 @@ so_far() {
 		'[.series[].errors] | unique == [$n]'
 }
 
+@test "no answer in time, through a forwarder: its sockets are relays all the same" {
+	local p=f09 n=20 forward
+	need_command socat
+	nats_start n1
+	forward=$(free_port)
+	trace_start t --port "$NATS_PORT" --port "$forward" --timeout 0.4 -i 0.1
+	spawn fwd socat "TCP-LISTEN:$forward,bind=127.0.0.1,fork,reuseaddr" "TCP:127.0.0.1:$NATS_PORT"
+	wait_until 10 e2e_connects 127.0.0.1 "$forward"
+	node_spawn svc service "{\"url\": \"$NATS_URL\", \"subject\": \"$p.>\", \"silent\": true}"
+	NATS_URL=nats://127.0.0.1:$forward requests "$p.silent" '"timeout": 1000, "inflight": 20'
+	expect "$(out_of client)" '.timeouts == $n and .ok == 0'
+	wait_until 10 so_far t ".accounting.unanswered == 6 * $n"
+	trace_stop t
+	check t identity 'all == {"client unanswered": $n, "relay unanswered": $n, "relay_out unanswered": $n,
+			"broker unanswered": $n, "broker_out unanswered": $n, "service unanswered": $n}'
+}
+
 @test "an answer after the timeout: unanswered, then a reply without request" {
 	local p=f03 n=10
 	nats_start n1
@@ -167,6 +184,27 @@ so_far() {
 	check t identity "view(\$p + \".x\") | with_entries(select(.key | endswith(\" ok\"))) == $four" \
 		'.accounting.reasons | .timeout == 0 and .listener > 0 and .orphan == 0' \
 		'.accounting.reasons | .listener + .not_answered == 2 * $n'
+}
+
+# More of them than a connection has places for what it knows of routes.
+@test "a subscriber that listens to 40 routes is soon left alone, too" {
+	local p=f10 n=1600
+	nats_start n1
+	trace_start t --port "$NATS_PORT" --timeout 0.1 -i 0.05
+	node_spawn svc service "{\"url\": \"$NATS_URL\", \"subject\": \"$p.*\"}"
+	node_spawn mute service "{\"url\": \"$NATS_URL\", \"subject\": \"$p.>\", \"silent\": true}"
+	jq -nc --arg p "$p" '[range(1600) | "\($p).route\([(. % 40 / 26 | floor), . % 40 % 26] | map(. + 97) | implode)"]' \
+		>"$BATS_TEST_TMPDIR/subjects"
+	for _ in 1 2 3 4; do
+		node_run requests "{\"url\": \"$NATS_URL\", \"subjects\": \"$BATS_TEST_TMPDIR/subjects\",
+			\"n\": $n, \"inflight\": 20}" >"$(out_of client)"
+		expect "$(out_of client)" '.ok == $n'
+		sleep 0.3
+	done
+	wait_until 10 so_far t '.accounting.in_flight == 0'
+	trace_stop t
+	check t identity '(routes | length) == 40' '.accounting.reasons | .timeout == 0 and .orphan == 0' \
+		'.accounting.reasons | .listener + .not_answered == 8 * $n and .listener > 2 * $n'
 }
 
 # ---- trace itself

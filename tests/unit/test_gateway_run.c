@@ -358,6 +358,27 @@ static void memory_that_was_short(void **state)
 	free(r);
 }
 
+/* A target that speaks of no container is no target passed. */
+static void no_limit_anywhere(void **state)
+{
+	struct gw_scenario s = {.error_bound = 0.01};
+	struct gw_target t = {.metric = GW_MEMORY_SHARE, .op = TARGET_LE, .limit = 95};
+	struct gwrun *r = calloc(1, sizeof(*r));
+
+	(void)state;
+	assert_non_null(r);
+	for (int i = 0; i < GATEWAY_COUNT; i++)
+		r->containers[i] = (struct gw_container){
+			.id = (enum gateway_id)i, .n = 1, .memory.limit = MEMORY_NO_LIMIT};
+	s.targets = &t;
+	s.n_targets = 1;
+	r->scenario = &s;
+	gwrun__judge(r);
+	assert_int_equal(r->n_targets, 1);
+	verdict_is(r->targets[0], VERDICT_NO_DATA, "no container has a limit");
+	free(r);
+}
+
 /* The longest stretch is judged, and what grew in another is not passed over for it. */
 static void growth_between_other_starts(void **state)
 {
@@ -393,6 +414,7 @@ int main(void)
 		cmocka_unit_test(verdicts_on_a_load),
 		cmocka_unit_test(no_recovery_without_a_baseline),
 		cmocka_unit_test(memory_that_was_short),
+		cmocka_unit_test(no_limit_anywhere),
 		cmocka_unit_test(growth_between_other_starts),
 	};
 

@@ -147,6 +147,8 @@ static void test_targets(void **state)
 		"without a section events");
 	refuses("targets:\n  - {metric: rpc_p99, at_most: 1 s, mode: open}\n", 2,
 		"without a section rpc_open");
+	refuses("targets:\n  - {metric: rpc_p99, at_most: 1 s, clock: intended}\n", 2,
+		"clock intended without a section rpc_open");
 	refuses("paths: [direct]\ntargets:\n  - {metric: rpc_p99, at_most: 1 s, path: forwarded}\n",
 		3, "is not among the paths");
 }

@@ -91,6 +91,11 @@ static void not_a_session(void **state)
 		 "duration_s: is not a number"},
 		{"{\"schema\": 1, \"phases\": [{\"rate_per_s\": {\"value\": []}}]}", -EINVAL,
 		 "phases[0].rate_per_s.value: is not a number"},
+		{"{\"schema\": 1, \"phases\": [], \"duration_s\": -1.1e18}", -EINVAL,
+		 "duration_s: is not a number"},
+		{"{\"schema\": 1, \"phases\": [{\"growth\": [{\"readings\": [[0, 0], [1, "
+		 "1e308]]}]}]}",
+		 -EINVAL, "phases[0].growth[0].readings: is not a list of [number, number]"},
 		{"{\"schema\": 1, \"phases\": [{\"rounds\": 1.5}]}", -EINVAL,
 		 "phases[0].rounds: is not a count"},
 		{"{\"schema\": 1, \"phases\": [{\"name\": 1}]}", -EINVAL,

@@ -13,9 +13,12 @@
  *	rst=1       connections end with a reset
  *	from=PORT   they all come from this port
  *	pause=MS    between the first answer and the next request
+ *	defer=1     http: TCP_DEFER_ACCEPT, the kernel accepts with the first request
+ *	thread=1    all in a thread that is called "worker"
  *
- * It stays on the processor that it started on: on loopback segments of one connection overtake each
- * other when they are sent from two (docs/measured.md), and what a test counts would depend on that.
+ * It stays on the processor that it started on: on loopback segments of one connection overtake
+ *each other when they are sent from two (docs/measured.md), and what a test counts would depend on
+ *that.
  *
  * Prints {"ok", "connections", "sum_ns", "min_ns", "max_ns"}: from before a request is sent until
  * after its answer was received, in ns of CLOCK_MONOTONIC. Dies when an answer is wrong, is
@@ -28,6 +31,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -55,7 +59,7 @@ static struct flood {
 	const char *what;
 	char name[32];	/* nobody else's */
 	char inbox[96]; /* one a connection: the server may not know yet that the last one ended */
-	bool http, distinct, rst;
+	bool http, distinct, rst, defer;
 	uint32_t n, inflight, hold_ms, per, from, pause_ms;
 	struct end ask, answer;
 	int listener;
@@ -192,6 +196,8 @@ static int listen_here(void)
 	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (f.defer && setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &one, sizeof(one)))
+		die("TCP_DEFER_ACCEPT: %s", strerror(errno));
 	if (bind(fd, (struct sockaddr *)&f.to, sizeof(f.to)) || listen(fd, 16))
 		die("listen: %s", strerror(errno));
 	return fd;
@@ -351,11 +357,17 @@ static void await_line(struct end *e, const char *begin)
 	used(e, end + 2);
 }
 
+static void ask_more(void);
+
 static void open_asker(void)
 {
 	connect_end(&f.ask, f.from);
 	f.first = f.sent;
 	snprintf(f.inbox, sizeof(f.inbox), "_INBOX.%s.%" PRIu64 ".", f.name, f.connections++);
+	if (f.defer) {
+		ask_more();
+		flush(&f.ask);
+	}
 	if (f.http)
 		take(&f.answer, accept4(f.listener, NULL, NULL, SOCK_CLOEXEC));
 	else {
@@ -451,6 +463,22 @@ static void run(void)
 	}
 }
 
+static void *run_as_worker(void *unused)
+{
+	(void)unused;
+	pthread_setname_np(pthread_self(), "worker");
+	run();
+	return NULL;
+}
+
+static void run_in_thread(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, run_as_worker, NULL) || pthread_join(thread, NULL))
+		die("no thread");
+}
+
 static uint32_t option(char **argv, const char *name, uint32_t otherwise)
 {
 	size_t len = strlen(name);
@@ -484,13 +512,17 @@ int main(int argc, char **argv)
 	f.rst = option(argv, "rst", 0);
 	f.from = option(argv, "from", 0);
 	f.pause_ms = option(argv, "pause", 0);
+	f.defer = option(argv, "defer", 0);
 	f.t0 = calloc(f.n, sizeof(*f.t0));
 	f.held = calloc(f.n, sizeof(*f.held));
 	if (inet_pton(AF_INET, argv[-3], &f.to.sin_addr) != 1 || !f.t0 || !f.held)
 		die("%s: no address", argv[-3]);
 	/* Reply subjects are not used twice. */
 	snprintf(f.name, sizeof(f.name), "%012" PRIX64 "%07d", now() & 0xffffffffffff, getpid());
-	run();
+	if (option(argv, "thread", 0))
+		run_in_thread();
+	else
+		run();
 	printf("{\"ok\": %u, \"connections\": %" PRIu64 ", \"sum_ns\": %" PRIu64
 	       ", \"min_ns\": %" PRIu64 ", \"max_ns\": %" PRIu64 "}\n",
 	       f.answered, f.connections, f.sum_ns, f.min_ns, f.max_ns);

@@ -90,7 +90,9 @@ static int stack_tool(void)
 	if (err)
 		return EXIT_RUNTIME;
 	rundir__sweep(&mounts);
-	err = watch__init(&watch, on_death, NULL);
+	err = watch__init(&watch, NULL);
+	if (!err)
+		watch__tell(&watch, on_death);
 	if (!err)
 		err = rundir__create(&run, &mounts);
 	if (!err)
