@@ -229,7 +229,7 @@ child_of() {
 worker_says() {
 	local name=$1 role=$2
 	shift 2
-	jq -nc --arg url "$NATS_URL" --arg role "$role" '{$role, name: $role, urls: [$url]}' \
+	jq -nc --arg url "$NATS_URL" --arg role "$role" '{$role, name: $role, urls: [$url], subjects: ["events.>"]}' \
 		>"$BATS_TEST_TMPDIR/$name.in"
 	printf '%s\n' "$@" >>"$BATS_TEST_TMPDIR/$name.in"
 	timeout 60 "$HOPSCOPE" __worker "$role" <"$BATS_TEST_TMPDIR/$name.in" >"$BATS_TEST_TMPDIR/$name.said"
