@@ -259,8 +259,8 @@ static __always_inline void filter__stop(struct conn *c)
 }
 
 /*
- * pid and comm, whenever the owner is known anew (the thread group's id is what ps calls pid), and the
- * names of the cgroup, once userspace knows them.
+ * pid and comm, whenever the owner is known anew (the thread group's id is what ps calls pid), and
+ * the names of the cgroup, once userspace knows them.
  */
 static __noinline void filter__decide(struct conn *c)
 {
