@@ -258,6 +258,13 @@ static __always_inline void filter__stop(struct conn *c)
 	c->fresh = 0; /* what is read later is not its first bytes */
 }
 
+/* For good. */
+static __always_inline void filter__outside(struct conn *c)
+{
+	c->filter = FILTER_STOP;
+	c->outside = 1;
+}
+
 /*
  * pid and comm, whenever the owner is known anew (the thread group's id is what ps calls pid), and
  * the names of the cgroup, once userspace knows them.
@@ -284,12 +291,10 @@ static __noinline void filter__decide(struct conn *c)
 /* Port and cgroup, when the socket is first seen. */
 static __always_inline void filter__socket(struct __sk_buff *skb, struct conn *c)
 {
-	if ((targ_n_ports && !filter__port(c)) || (targ_n_cgroups && !filter__cgroup(skb))) {
-		c->filter = FILTER_STOP;
-		c->outside = 1;
-	} else {
+	if ((targ_n_ports && !filter__port(c)) || (targ_n_cgroups && !filter__cgroup(skb)))
+		filter__outside(c);
+	else
 		filter__decide(c);
-	}
 }
 
 /*

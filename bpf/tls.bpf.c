@@ -230,7 +230,7 @@ static __always_inline void tls__decide(struct tls_conn *t)
 	if (targ_n_ports && !t->socket)
 		return;
 	if (targ_n_ports && !filter__port(c))
-		c->filter = FILTER_STOP;
+		filter__outside(c);
 	else
 		filter__decide(c);
 }
@@ -258,7 +258,7 @@ static __noinline struct tls_conn *tls__create(const struct tls_key *key)
 	conn__set_owner(&t->conn, task->group_leader); /* nothing is decided: there is no cookie */
 	t->conn.cookie = TLS_COOKIE_BIT | __sync_fetch_and_add(&tls_numbers, 1);
 	if (targ_n_cgroups && !tls__in_cgroups())
-		t->conn.filter = FILTER_STOP;
+		filter__outside(&t->conn);
 	TLS_COUNT(conns);
 	return t;
 }

@@ -4,9 +4,8 @@
 #define HOPSCOPE_OUT_SESSION_FIELDS_H
 
 #define COUNT_LIMIT 9007199254740992 /* 2^53: beyond it sums are not exact in a double */
-#define NUMBER_LIMIT                                                                          \
-	1e18 /* either way: beyond it squares and powers of ten overflow, and nothing that is \
-		measured is */
+/* Either way: beyond it squares and powers of ten overflow, and nothing that is measured is. */
+#define NUMBER_LIMIT 1e18
 
 enum field_type {
 	NUMBER = 1,

@@ -168,12 +168,17 @@ so_far() {
 		'.accounting.reasons.no_reply == 2 * $n' '[.series[].p50_ns] == [null, null]'
 }
 
+# with_listener SUBJECT TIMEOUT: a service, beside it a subscriber to all of $p that answers nothing, and the trace t.
+with_listener() {
+	nats_start n1
+	trace_start t --port "$NATS_PORT" --timeout "$2" -i 0.05
+	node_spawn svc service "{\"url\": \"$NATS_URL\", \"subject\": \"$1\"}"
+	node_spawn mute service "{\"url\": \"$NATS_URL\", \"subject\": \"$p.>\", \"silent\": true}"
+}
+
 @test "a subscriber that only listens is no failed request, and is soon left alone" {
 	local p=f08 n=100
-	nats_start n1
-	trace_start t --port "$NATS_PORT" --timeout 0.2 -i 0.05
-	node_spawn svc service "{\"url\": \"$NATS_URL\", \"subject\": \"$p.x\"}"
-	node_spawn mute service "{\"url\": \"$NATS_URL\", \"subject\": \"$p.>\", \"silent\": true}"
+	with_listener "$p.x" 0.2
 	requests "$p.x"
 	sleep 0.4
 	n=$((n + 200))
@@ -189,10 +194,7 @@ so_far() {
 # More of them than a connection has places for what it knows of routes.
 @test "a subscriber that listens to 40 routes is soon left alone, too" {
 	local p=f10 n=1600
-	nats_start n1
-	trace_start t --port "$NATS_PORT" --timeout 0.1 -i 0.05
-	node_spawn svc service "{\"url\": \"$NATS_URL\", \"subject\": \"$p.*\"}"
-	node_spawn mute service "{\"url\": \"$NATS_URL\", \"subject\": \"$p.>\", \"silent\": true}"
+	with_listener "$p.*" 0.1
 	jq -nc --arg p "$p" '[range(1600) | "\($p).route\([(. % 40 / 26 | floor), . % 40 % 26] | map(. + 97) | implode)"]' \
 		>"$BATS_TEST_TMPDIR/subjects"
 	for _ in 1 2 3 4; do
